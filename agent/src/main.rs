@@ -1,0 +1,154 @@
+//! `inuse-agent`: the daemon and the installer's commands.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agent::{Agent, AgentConfig, Identity};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use daemon::{Context, Exit};
+
+mod print;
+
+/// Watches devices and business systems, read-only, and reports signed usage proofs.
+#[derive(Debug, Parser)]
+#[command(name = "inuse-agent", version)]
+struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, default_value = "/etc/inuse/agent.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn a one-time token into this gateway's certificate.
+    Enrol {
+        /// Enrolment address of the server, host:port.
+        #[arg(long)]
+        server: String,
+        /// The token printed by `inuse-server project add`; `-` reads it from standard input.
+        #[arg(long)]
+        token: String,
+        /// Do not ask for confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Collect, seal and report until stopped.
+    Run,
+    /// Check the configuration and what it needs; says everything that is wrong.
+    Check,
+    /// Show what a running agent knows of itself.
+    Status {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask one source once and show what it answers. Nothing is recorded.
+    Probe {
+        /// Name of the source in the manifest; all of them when absent.
+        source: Option<String>,
+    },
+    /// Print the whole effective configuration.
+    Config,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // A closed terminal leaves nobody to tell.
+            drop(error.print());
+            return if usage { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    daemon::log_to_stderr();
+    daemon::run("inuse-agent", async |ctx| match cli.command {
+        Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes).await,
+        Command::Run => run(&cli.config, ctx).await,
+        Command::Check => check(&cli.config),
+        Command::Status { json } => status(&cli.config, json).await,
+        Command::Probe { source } => probe(&cli.config, source.as_deref()).await,
+        Command::Config => {
+            let (config, _) = AgentConfig::load(&cli.config)?;
+            print::out(&config.to_toml())?;
+            Ok(Exit::Ok)
+        }
+    })
+}
+
+async fn run(config: &std::path::Path, ctx: Context) -> anyhow::Result<Exit> {
+    let (config, manifest) = AgentConfig::load(config)?;
+    let agent = Agent::build(config, manifest, ctx.clock())?;
+    let stop = ctx.stop();
+    agent.run(stop, move || ctx.ready("collecting")).await?;
+    Ok(Exit::Ok)
+}
+
+fn check(config: &std::path::Path) -> anyhow::Result<Exit> {
+    let (config, manifest) = AgentConfig::load(config)?;
+    let identity = Identity::load(&config.state_dir)?;
+    print::out(&print::checked(&config, &manifest, &identity))?;
+    Ok(Exit::Ok)
+}
+
+async fn status(config: &std::path::Path, json: bool) -> anyhow::Result<Exit> {
+    let (config, _) = AgentConfig::load(config)?;
+    let socket = config.status_socket();
+    let status = agent::status::ask(&socket)
+        .await
+        .with_context(|| format!("no agent answers on {}: is it running?", socket.display()))?;
+    let text = if json { serde_json::to_string(&status)? + "\n" } else { print::status(&status) };
+    print::out(&text)?;
+    Ok(if status.healthy { Exit::Ok } else { Exit::No })
+}
+
+async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<Exit> {
+    let (config, manifest) = AgentConfig::load(config)?;
+    let sources: Vec<_> = match name {
+        Some(name) => vec![manifest.source_named(name).with_context(|| format!("the manifest has no source `{name}`"))?],
+        None => manifest.sources.iter().collect(),
+    };
+    let mut all_answered = true;
+    for source in sources {
+        let probed = collectors::probe(source, &config.state_dir).await;
+        all_answered &= probed.as_ref().is_ok_and(|probe| probe.refused.is_none());
+        print::out(&print::probe(source, &probed))?;
+    }
+    Ok(if all_answered { Exit::Ok } else { Exit::No })
+}
+
+async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -> anyhow::Result<Exit> {
+    let (config, manifest) = AgentConfig::load(config)?;
+    let token = match token {
+        "-" => read_line()?,
+        token => token.to_owned(),
+    };
+    if !yes {
+        let sources = manifest.sources.len();
+        print::out(&format!(
+            "enrol this gateway at {server}\n  state: {}\n  watches: {sources} sources, read-only\nGo on? [y/N] ",
+            config.state_dir.display()
+        ))?;
+        if !matches!(read_line()?.as_str(), "y" | "Y" | "yes") {
+            print::out("nothing was done\n")?;
+            return Ok(Exit::No);
+        }
+    }
+    let enrolment = agent::enrol(&config.state_dir, server, token.trim()).await?;
+    print::out(&format!(
+        "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n",
+        enrolment.agent, enrolment.kid, enrolment.project
+    ))?;
+    Ok(Exit::Ok)
+}
+
+fn read_line() -> anyhow::Result<String> {
+    std::io::stdout().flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("nothing to read from standard input")?;
+    Ok(line.trim().to_owned())
+}

@@ -1,0 +1,136 @@
+//! What the commands print for people.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use agent::status::{SourceStatus, Status};
+use agent::{AgentConfig, Identity};
+use collectors::manifest::{Manifest, Source};
+use collectors::{CollectError, Probe};
+
+/// Prints to standard output.
+pub(crate) fn out(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// What `check` found to be right.
+pub(crate) fn checked(config: &AgentConfig, manifest: &Manifest, identity: &Identity) -> String {
+    let broker = config.broker.as_ref().unwrap_or(&identity.broker);
+    let mut text = format!(
+        "agent:    {}\nproject:  {}\nbroker:   {}:{}\nstate:    {}\nraw kept: up to {} MiB\n",
+        identity.agent,
+        identity.project,
+        broker.host,
+        broker.port,
+        config.state_dir.display(),
+        config.bounds.raw_bytes >> 20,
+    );
+    for source in &manifest.sources {
+        let points = source.points().len();
+        let what = if points == 0 { "records".to_owned() } else { format!("{points} points") };
+        push(&mut text, format_args!("source {:>3}: {}, {what} every {:?}, {}\n", source.index, source.name, source.cadence, source.address()));
+    }
+    text.push_str("the configuration is good\n");
+    text
+}
+
+/// A running agent's status.
+pub(crate) fn status(status: &Status) -> String {
+    let mut text = format!("agent {} of {}: {}\n", status.agent, status.project, if status.healthy { "healthy" } else { "NOT healthy" });
+    for source in &status.sources {
+        push(&mut text, format_args!("  {}\n", source_line(source, status.now_ms)));
+    }
+    let link = &status.link;
+    let state = match (&link.mqtt, link.connected) {
+        (Some(version), true) => format!("connected, MQTT {version}"),
+        _ => "not connected".to_owned(),
+    };
+    push(&mut text, format_args!("  broker {}: {state}\n", link.broker));
+    for (name, words) in [("error", &link.error), ("refusal", &link.refusal)] {
+        if let Some(words) = words {
+            push(&mut text, format_args!("    {name}: {words}\n"));
+        }
+    }
+    let buffer = &status.buffer;
+    push(&mut text, format_args!("  chain at {}, {} without receipt", buffer.head, buffer.backlog));
+    if let (Some(seq), Some(at)) = (buffer.receipted, buffer.receipted_ms) {
+        push(&mut text, format_args!(", newest receipt {seq}, {} ago", age(status.now_ms - at)));
+    }
+    push(&mut text, format_args!("\n  disk: {} KiB, raw {} KiB", buffer.file_bytes >> 10, buffer.raw_bytes >> 10));
+    if let Some(since) = buffer.full_since_ms {
+        push(&mut text, format_args!(", FULL for {}", age(status.now_ms - since)));
+    }
+    match status.skew_ms {
+        Some(skew) => push(&mut text, format_args!("\n  clock: {skew} ms against the server\n")),
+        None => text.push_str("\n  clock: never compared with the server since boot\n"),
+    }
+    text
+}
+
+fn source_line(source: &SourceStatus, now_ms: i64) -> String {
+    let seen = match source.good_ms {
+        Some(at) => format!("seen {} ago", age(now_ms - at)),
+        None => "never seen".to_owned(),
+    };
+    let state = if source.fresh { "fresh" } else { "STALE" };
+    let mut line = format!("{:>3} {state} {}: {seen}, {} good, {} failed", source.index, source.name, source.good, source.failed);
+    if source.kind == "log" {
+        push(&mut line, format_args!(", {} records, {} unparsed", source.records, source.unparsed));
+    }
+    if let Some(why) = &source.failing {
+        push(&mut line, format_args!("; {why}"));
+    }
+    line
+}
+
+fn age(ms: i64) -> String {
+    match ms / 1000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+/// What one question to a source brought.
+pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> String {
+    let mut text = format!("{} ({})\n", source.name, source.address());
+    let probe = match probed {
+        Ok(probe) => probe,
+        Err(error) => {
+            push(&mut text, format_args!("  {}: {}\n", error.cause(), daemon::chain(error)));
+            return text;
+        }
+    };
+    if let Some(thumbprint) = &probe.server_thumbprint {
+        push(&mut text, format_args!("  server certificate: server_thumbprint = \"{thumbprint}\"\n"));
+    }
+    if let Some(refused) = &probe.refused {
+        push(&mut text, format_args!("  refused: {refused}\n"));
+    }
+    for point in &probe.points {
+        let letter = char::from(point.reading.quality.letter());
+        match point.reading.value {
+            Some(value) => push(&mut text, format_args!("  {:<24} {value}\n", point.name)),
+            None => push(&mut text, format_args!("  {:<24} no value, quality {letter}\n", point.name)),
+        }
+    }
+    if let Some((records, lines, unparsed)) = &probe.records {
+        push(&mut text, format_args!("  {lines} lines, {unparsed} of them not understood\n"));
+        for record in records {
+            let fields: Vec<_> = probe
+                .fields
+                .iter()
+                .zip(&record.fields)
+                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+                .collect();
+            push(&mut text, format_args!("  {:?} by {}: {}\n", record.action, record.account.as_deref().unwrap_or("-"), fields.join(" ")));
+        }
+    }
+    text
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    text.write_fmt(line).expect("writing to a string cannot fail");
+}

@@ -1,0 +1,345 @@
+//! Samples in, sealed windows out: the one task that moves the chain.
+//!
+//! It owns the open window. What it has flushed survives a crash; what it has sealed is in the outbox. A full disk
+//! makes it wait, with the samples waiting behind it in their bounded channel; any other failure of the store ends the
+//! process, and the next start salvages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
+use collectors::Sample;
+use daemon::{Clock, Hold, Stamp};
+use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
+use proof::leaf::WindowSecret;
+use proof::payload::encode_manifest;
+use proof::raw::{self, Opening};
+use proof::window::{Misplaced, Windows};
+use proof::{Cause, Envelope, Observation, WINDOW_MS, What, wire};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::chain::Chain;
+use crate::identity::Identity;
+use crate::status::Shared;
+
+/// Observations that may wait for a flush before one is made ahead of its time.
+const MOST_PENDING: usize = 10_000;
+
+/// Wall and monotonic clock may drift apart by this much between two looks before it counts as a step.
+const STEP_MS: i64 = 5_000;
+
+/// How long a full disk is waited for before trying again.
+const FULL_DISK: Duration = Duration::from_secs(10);
+
+pub(crate) struct Recorder {
+    pub(crate) windows: Windows,
+    pub(crate) chain: Chain,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) buffer: Handle,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shared: Arc<Shared>,
+    /// Tells the uplink that something was sealed.
+    pub(crate) sealed: mpsc::Sender<Hold>,
+    pub(crate) flush: Duration,
+    /// The manifest body in force, encoded.
+    pub(crate) body: Vec<u8>,
+    pub(crate) pending: Pending,
+}
+
+/// What the open window has not flushed yet.
+#[derive(Default)]
+pub(crate) struct Pending {
+    opening: Option<Opening>,
+    start: Option<(i64, u64, WindowSecret)>,
+    part: u16,
+    observations: Vec<Observation>,
+    bookmarks: Bookmarks,
+    flushed_ms: i64,
+    last: Option<Stamp>,
+}
+
+impl Recorder {
+    /// Records until the samples' channel closes, then seals what is open.
+    pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Sample>) -> anyhow::Result<()> {
+        let now = self.clock.stamp();
+        self.open(now.wall_ms, now).await?;
+        let mut due = self.next_due();
+        let mut wake = self.clock.sleep_until(due);
+        loop {
+            tokio::select! {
+                biased;
+                sample = samples.recv() => match sample {
+                    Some(sample) => self.take(&sample.observation).await?,
+                    None => break,
+                },
+                turn = &mut wake => {
+                    self.tick().await?;
+                    due = i64::MIN;
+                    drop(turn);
+                }
+            }
+            if due != self.next_due() {
+                due = self.next_due();
+                wake = self.clock.sleep_until(due);
+            }
+        }
+        self.stop().await
+    }
+
+    fn next_due(&self) -> i64 {
+        let flush_ms = i64::try_from(self.flush.as_millis()).unwrap_or(i64::MAX);
+        let flush = self.pending.flushed_ms.saturating_add(flush_ms);
+        self.windows.mark().map_or(flush, |mark| mark.min(flush))
+    }
+
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        let now = self.clock.stamp();
+        self.notice_step(now).await?;
+        if self.windows.mark().is_some_and(|mark| now.wall_ms >= mark) {
+            self.roll(now).await
+        } else {
+            self.flush(now).await
+        }
+    }
+
+    async fn take(&mut self, observation: &Observation) -> anyhow::Result<()> {
+        let now = self.clock.stamp();
+        self.notice_step(now).await?;
+        if self.windows.mark().is_some_and(|mark| observation.at_ms >= mark) {
+            self.roll(now).await?;
+        }
+        match self.windows.observe(observation) {
+            Ok(()) => {}
+            Err(error @ (Misplaced::Before | Misplaced::PastTheMark | Misplaced::NoneOpen | Misplaced::Unknown)) => {
+                warn!(source = observation.source, %error, "observation not taken");
+                return Ok(());
+            }
+        }
+        self.tell(observation);
+        if let What::Records(records) = &observation.what {
+            self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
+        }
+        self.pending.observations.push(observation.clone());
+        if self.pending.observations.len() >= MOST_PENDING {
+            self.flush(now).await?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, observation: &Observation) {
+        match &observation.what {
+            What::Cycle(readings) if readings.iter().all(|reading| reading.value.is_none()) => {
+                self.shared.silent(observation.source, Cause::Fault);
+            }
+            What::Cycle(_) => self.shared.good(observation.source, observation.at_ms, 0, 0),
+            What::Records(records) => {
+                let count = u64::try_from(records.records.len()).unwrap_or(u64::MAX);
+                self.shared.good(observation.source, observation.at_ms, count, u64::from(records.unparsed));
+            }
+            What::Silent(cause) => self.shared.silent(observation.source, *cause),
+        }
+    }
+
+    /// A wall clock that moved against the monotonic one ends the window; the step stands in the chain.
+    async fn notice_step(&mut self, now: Stamp) -> anyhow::Result<()> {
+        let Some(last) = self.pending.last.replace(now) else { return Ok(()) };
+        let went = i64::try_from(now.mono_ms.saturating_sub(last.mono_ms)).unwrap_or(i64::MAX);
+        let expected = last.wall_ms.saturating_add(went);
+        let step_ms = now.wall_ms.saturating_sub(expected);
+        if step_ms.abs() <= STEP_MS {
+            return Ok(());
+        }
+        warn!(step_ms, "wall clock was moved");
+        self.seal(wire::End::Stop, Stamp { wall_ms: expected, ..now }).await?;
+        self.declare(expected.min(now.wall_ms), now, Cause::Clock, None, Vec::new()).await?;
+        self.open(now.wall_ms, now).await
+    }
+
+    /// The mark is reached: seals the window and opens the next; a silence of a window or more is declared.
+    async fn roll(&mut self, now: Stamp) -> anyhow::Result<()> {
+        let Some(mark) = self.windows.mark() else { return Ok(()) };
+        self.seal(wire::End::Mark, now).await?;
+        if now.wall_ms - mark < WINDOW_MS {
+            return self.open(mark, now).await;
+        }
+        self.declare(mark, now, Cause::Unknown, None, Vec::new()).await?;
+        self.open(now.wall_ms, now).await
+    }
+
+    /// Opens a window claimed to start at `start_ms`, and puts its opening on the disk.
+    async fn open(&mut self, start_ms: i64, now: Stamp) -> anyhow::Result<()> {
+        let secret = WindowSecret(crate::files::random()?);
+        let late = u64::try_from(now.wall_ms - start_ms).unwrap_or(0);
+        let mono_ms = now.mono_ms.saturating_sub(late);
+        let ranges = self.windows.ranges().collect();
+        self.windows.open(start_ms, mono_ms, secret.clone());
+        let boot = self.chain.boot;
+        let opening =
+            Opening { secret: secret.clone(), wall_ms: start_ms, mono_ms, boot, body: self.body.clone(), ranges };
+        self.pending = Pending {
+            opening: Some(opening),
+            start: Some((start_ms, mono_ms, secret)),
+            flushed_ms: now.wall_ms,
+            last: Some(now),
+            ..Pending::default()
+        };
+        self.flush(now).await
+    }
+
+    async fn flush(&mut self, now: Stamp) -> anyhow::Result<()> {
+        self.pending.flushed_ms = now.wall_ms;
+        let pending = &mut self.pending;
+        let Some((start_ms, mono_start_ms, _)) = pending.start else { return Ok(()) };
+        if pending.observations.is_empty() && pending.opening.is_none() {
+            return Ok(());
+        }
+        let new = OpenWindow {
+            start_ms,
+            mono_start_ms,
+            part: pending.part,
+            chunk: raw::encode(pending.opening.as_ref(), start_ms, &pending.observations),
+            bookmarks: pending.bookmarks.clone(),
+            flushed_ms: now.wall_ms,
+        };
+        match self.buffer.ask(move |buffer| buffer.flush(&new)).await? {
+            Ok(Flushed::Stored) => {
+                let pending = &mut self.pending;
+                pending.part += 1;
+                pending.opening = None;
+                pending.observations.clear();
+                pending.bookmarks.clear();
+            }
+            Ok(Flushed::NoSpace) | Err(BufferError::Full) => warn!("no space to flush the open window"),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn seal(&mut self, end: wire::End, now: Stamp) -> anyhow::Result<()> {
+        let Some(sealed) = self.windows.seal(now.wall_ms, now.mono_ms, end) else { return Ok(()) };
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let payload = sealed.payload(&header, self.shared.anchor());
+        let pending = std::mem::take(&mut self.pending);
+        let start_ms = sealed.window.start_ms;
+        let seal = Seal {
+            proof: self.chain.next(WINDOW, payload, sealed.use_rows.clone()),
+            start_ms,
+            secret: sealed.secret.0,
+            last_chunk: if pending.observations.is_empty() && pending.opening.is_none() {
+                Vec::new()
+            } else {
+                raw::encode(pending.opening.as_ref(), start_ms, &pending.observations)
+            },
+            bookmarks: pending.bookmarks,
+            now_ms: now.wall_ms,
+        };
+        self.pending.last = Some(now);
+        debug!(seq = seal.proof.seq, leaves = sealed.window.leaf_count, "sealed");
+        let stored = seal.proof.clone();
+        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await
+    }
+
+    /// Puts an entry of another kind into the chain.
+    async fn enqueue(&mut self, kind: &str, payload: Vec<u8>) -> anyhow::Result<()> {
+        let proof = self.chain.next(kind, payload, Vec::new());
+        let stored = proof.clone();
+        self.store(stored, move |buffer| buffer.enqueue(&proof)).await
+    }
+
+    /// Stores an entry by `verb`, signs it, moves the chain and tells the uplink. Waits while the disk is full.
+    async fn store<V>(&mut self, proof: NewProof, verb: V) -> anyhow::Result<()>
+    where
+        V: Fn(&mut buffer::Buffer) -> Result<(), BufferError> + Send + Sync + 'static,
+    {
+        let envelope = Envelope::sign(&self.identity.key, &proof.kind, proof.payload);
+        let (seq, entry) = (proof.seq, proof.entry);
+        let verb = Arc::new(verb);
+        loop {
+            let (verb, bytes) = (Arc::clone(&verb), envelope.bytes().to_vec());
+            let stored = self
+                .buffer
+                .ask(move |buffer| {
+                    verb(buffer)?;
+                    buffer.sign(seq, &bytes)
+                })
+                .await?;
+            match stored {
+                Ok(()) => break,
+                Err(BufferError::Full) => {
+                    warn!(seq, "no space to seal: waiting");
+                    tokio::time::sleep(FULL_DISK).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.chain.moved(seq, entry);
+        // A full or closed channel loses nothing: the uplink reads the outbox, this only wakes it.
+        drop(self.sealed.try_send(self.clock.hold()));
+        Ok(())
+    }
+
+    /// Puts an `outage` into the chain.
+    pub(crate) async fn declare(
+        &mut self,
+        from_ms: i64,
+        now: Stamp,
+        cause: Cause,
+        before: Option<wire::Boot>,
+        lost_sources: Vec<u32>,
+    ) -> anyhow::Result<()> {
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let outage = wire::Outage {
+            header: Some(header.wire()),
+            from_ms,
+            to_ms: now.wall_ms.max(from_ms),
+            cause: cause.letter().into(),
+            last_seq: self.chain.head.seq,
+            before,
+            lost_sources,
+        };
+        info!(from_ms, to_ms = outage.to_ms, %cause, "outage declared");
+        self.enqueue(OUTAGE, outage.encode_to_vec()).await
+    }
+
+    /// Puts the manifest in force into the chain.
+    pub(crate) async fn declare_manifest(&mut self, now: Stamp) -> anyhow::Result<()> {
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let payload = encode_manifest(&header, &self.body);
+        self.enqueue(MANIFEST, payload).await
+    }
+
+    /// Seals the window a crash left open, from what had been flushed. `windows` holds it.
+    pub(crate) async fn seal_left(&mut self, flushed_ms: i64, now: Stamp) -> anyhow::Result<()> {
+        let Some(start_ms) = self.windows.open_since() else { return Ok(()) };
+        let Some(sealed) = self.windows.seal(flushed_ms, now.mono_ms, wire::End::Crash) else { return Ok(()) };
+        let header = self.chain.header(now, None);
+        let payload = sealed.payload(&header, self.shared.anchor());
+        let seal = Seal {
+            proof: self.chain.next(WINDOW, payload, sealed.use_rows.clone()),
+            start_ms,
+            secret: sealed.secret.0,
+            last_chunk: Vec::new(),
+            bookmarks: Bookmarks::new(),
+            now_ms: now.wall_ms,
+        };
+        let stored = seal.proof.clone();
+        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await
+    }
+
+    /// An orderly stop: a short window, and the moment from which nothing was watched.
+    async fn stop(mut self) -> anyhow::Result<()> {
+        let now = self.clock.stamp();
+        self.seal(wire::End::Stop, now).await?;
+        let ranges = crate::start::encode_ranges(self.windows.ranges());
+        self.buffer
+            .ask(move |buffer| {
+                buffer.set_state("ranges", &ranges)?;
+                buffer.set_state("stopped", &now.wall_ms.to_be_bytes())
+            })
+            .await??;
+        info!("stopped in order");
+        Ok(())
+    }
+}

@@ -1,0 +1,447 @@
+//! Starting: what the last run left, what it cost, and the tasks of this one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
+use collectors::SampleSender;
+use collectors::manifest::{Kind, Manifest};
+use daemon::{Clock, Stamp, Tasks};
+use proof::features::Range;
+use proof::payload::{Header, manifest_hash};
+use proof::raw;
+use proof::window::Windows;
+use proof::{Cause, Envelope, wire};
+use prost::Message as _;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::chain::{Chain, short_hash};
+use crate::collecting::keep_collecting;
+use crate::config::AgentConfig;
+use crate::identity::{Identity, IdentityError};
+use crate::recorder::{Pending, Recorder};
+use crate::status::{self, Shared, SourceStatus, Teller};
+use crate::uplink::Uplink;
+
+/// Samples that may wait for the recorder. When it is full, collectors wait: nothing is dropped here.
+const SAMPLES: usize = 1024;
+
+/// Wake-ups that may wait for the uplink.
+const WAKES: usize = 256;
+
+/// Not ready until every source was tried once, but no longer than this.
+const READY: Duration = Duration::from_secs(20);
+
+/// An agent that is ready to run.
+pub struct Agent {
+    config: AgentConfig,
+    manifest: Manifest,
+    identity: Arc<Identity>,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    buffer: Handle,
+    owner: Owner,
+    socket: UnixListener,
+    opened: buffer::Opened,
+}
+
+/// Why an agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No keys, no certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store cannot be opened: see [`buffer::Buffer::open`] for the three reasons.
+    #[error("cannot open the buffer")]
+    Buffer(#[from] buffer::BufferError),
+    /// The chain's head is lost in database and head file: nothing may be signed until somebody says where it stands.
+    #[error("where the chain stands was lost with {}: enrol again as a replacement, with an empty state directory", .0.display())]
+    HeadLost(PathBuf),
+    /// A file, socket or thread could not be made.
+    #[error("cannot make {what}")]
+    Io {
+        /// What.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Agent {
+    /// Opens the store and reads the keys. Nothing is collected or sent yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(config: AgentConfig, manifest: Manifest, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let identity = Arc::new(Identity::load(&config.state_dir)?);
+        let path = config.buffer_path();
+        let (buffer, opened) = Buffer::open(&path, config.bounds, clock.stamp().wall_ms)?;
+        if buffer.head().is_none() {
+            return Err(BuildError::HeadLost(path));
+        }
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |source| BuildError::Io { what, source }
+        };
+        let socket = status::listen(&config.status_socket()).map_err(io("the status socket"))?;
+        let (buffer, owner) = Handle::start(buffer).map_err(io("the buffer's thread"))?;
+        let broker = config.broker.as_ref().unwrap_or(&identity.broker);
+        let broker = format!("{}:{}", broker.host, broker.port);
+        let shared = Arc::new(Shared::new(manifest.sources.iter().map(source_status).collect(), broker));
+        Ok(Self { config, manifest, identity, clock, shared, buffer, owner, socket, opened })
+    }
+
+    /// Who this agent is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Runs until `stop`, then along the road: collectors, open window, outbox, store. `ready` is called once, when
+    /// every source has been tried or 20 s have passed.
+    ///
+    /// # Errors
+    /// When the store or the status socket fails; never because of a source or the broker.
+    pub async fn run(self, stop: CancellationToken, ready: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+        let salt = self.identity.salt;
+        let body = self.manifest.public(&salt).encode_to_vec();
+        // Until every task has registered its first wait, a simulated clock must not move.
+        let starting = self.clock.hold();
+        let (wakes, woken) = mpsc::channel(WAKES);
+        let recorder = self.start_recorder(body, wakes).await.context("could not start the recorder")?;
+        let bookmarks = self.buffer.ask(|buffer| buffer.bookmarks()).await??;
+
+        let mut tasks = Tasks::new();
+        let (samples, recorded) = mpsc::channel(SAMPLES);
+        for source in &self.manifest.sources {
+            let bookmark = bookmarks.get(&source.index).map(Vec::as_slice);
+            let collector = collectors::build(source, bookmark, &self.config.state_dir)
+                .with_context(|| format!("could not build the collector of `{}`", source.name))?;
+            let out = SampleSender::new(
+                source.index,
+                source.cadence,
+                Arc::clone(&self.clock),
+                samples.clone(),
+                stop.clone(),
+            );
+            let (clock, shared) = (Arc::clone(&self.clock), Arc::clone(&self.shared));
+            let task = keep_collecting(collector, out, clock, shared, stop.clone());
+            tasks.spawn(format!("source {}", source.index), task);
+        }
+        drop(samples);
+        tasks.spawn("recorder", recorder.run(recorded));
+        let uplink = Uplink::new(
+            Arc::clone(&self.identity),
+            self.config.broker.clone(),
+            self.buffer.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.shared),
+        );
+        tasks.spawn("uplink", uplink.run(woken));
+        let ended = CancellationToken::new();
+        let teller = Teller {
+            agent: self.identity.agent.to_string(),
+            project: self.identity.project.clone(),
+            shared: Arc::clone(&self.shared),
+            buffer: self.buffer.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        tasks.spawn("status", teller.serve(self.socket, ended.clone()));
+        tasks.spawn("readiness", tell_ready(Arc::clone(&self.shared), stop.clone(), ready));
+        info!(agent = %self.identity.agent, sources = self.manifest.sources.len(), "running");
+        drop(starting);
+
+        let outcome = watch(tasks, stop, ended, self.config.grace).await;
+        drop(self.buffer);
+        let closed = tokio::task::spawn_blocking(move || self.owner.join()).await;
+        outcome?;
+        closed.context("the buffer's thread panicked")?.context("could not close the buffer")
+    }
+
+    /// Signs what a crash left unsigned, seals what it left open, declares what it cost, declares the manifest.
+    async fn start_recorder(
+        &self,
+        body: Vec<u8>,
+        sealed: mpsc::Sender<daemon::Hold>,
+    ) -> anyhow::Result<Recorder> {
+        let boot_id = self.clock.boot_id();
+        let now = self.clock.stamp();
+        let left = self.buffer.ask(move |buffer| read_left(buffer, &boot_id)).await??;
+        self.sign_unsigned().await?;
+        if let Some(anchor) = left.last_receipt.and_then(|receipt| anchor_of(&receipt, &self.identity.log_vkey)) {
+            self.shared.anchored(anchor);
+        }
+        let boot = short_hash(&self.clock.boot_id());
+        let decoded = wire::ManifestBody::decode(body.as_slice()).context("the manifest does not encode")?;
+        let new_windows =
+            |body: wire::ManifestBody| Windows::new(body, short_hash(crate::BUILD), self.identity.pseudonyms.clone());
+        let mut recorder = Recorder {
+            windows: new_windows(decoded.clone()),
+            chain: Chain {
+                agent: self.identity.agent,
+                epoch: self.identity.epoch,
+                boot,
+                boot_count: left.boot_count,
+                head: left.head,
+            },
+            identity: Arc::clone(&self.identity),
+            buffer: self.buffer.clone(),
+            clock: Arc::clone(&self.clock),
+            shared: Arc::clone(&self.shared),
+            sealed,
+            flush: self.config.flush,
+            body: body.clone(),
+            pending: Pending::default(),
+        };
+        let mut ranges = left.ranges;
+        if let Some(open) = left.open {
+            let devices = device_sources(&decoded);
+            ranges = seal_left_open(&mut recorder, &open, &new_windows, now, devices).await?;
+            recorder.windows = new_windows(decoded);
+        } else if let Some(from_ms) = left.stopped_ms.or(left.sealed_ms) {
+            let cause = if left.stopped_ms.is_some() { Cause::Stopped } else { Cause::Killed };
+            recorder.declare(from_ms.min(now.wall_ms), now, cause, None, Vec::new()).await?;
+        }
+        if let Some(damage) = &self.opened.damage {
+            warn!(?damage, "the buffer was damaged");
+            if damage.lost_proofs.is_some() {
+                recorder.declare(now.wall_ms, now, Cause::Overflow, None, Vec::new()).await?;
+            }
+        }
+        recorder.windows.remember(ranges);
+        let hash = manifest_hash(&body).to_vec();
+        if left.manifest.as_ref() != Some(&hash) {
+            recorder.declare_manifest(now).await?;
+            self.buffer.ask(move |buffer| buffer.set_state("manifest", &hash)).await??;
+        }
+        self.buffer.ask(|buffer| buffer.set_state("stopped", &[])).await??;
+        Ok(recorder)
+    }
+
+    async fn sign_unsigned(&self) -> anyhow::Result<()> {
+        for unsigned in self.buffer.ask(|buffer| buffer.unsigned()).await?? {
+            let envelope = Envelope::sign(&self.identity.key, &unsigned.kind, unsigned.payload);
+            self.buffer.ask(move |buffer| buffer.sign(unsigned.seq, envelope.bytes())).await??;
+        }
+        Ok(())
+    }
+}
+
+/// What the store says of the last run.
+struct Left {
+    head: Head,
+    boot_count: u32,
+    open: Option<LeftOpen>,
+    stopped_ms: Option<i64>,
+    sealed_ms: Option<i64>,
+    manifest: Option<Vec<u8>>,
+    ranges: Vec<((u16, usize), Range)>,
+    last_receipt: Option<Vec<u8>>,
+}
+
+fn read_left(buffer: &mut Buffer, boot_id: &str) -> Result<Left, buffer::BufferError> {
+    let head = buffer.head().unwrap_or(Head::NONE);
+    let stopped = buffer.state("stopped")?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
+    let receipted = buffer.health()?.last_receipt.map(|receipt| receipt.seq);
+    let last_receipt = match receipted {
+        Some(seq) => buffer.receipt(seq)?.map(|kept| kept.receipt),
+        None => None,
+    };
+    Ok(Left {
+        head,
+        boot_count: buffer.begin_boot(boot_id.as_bytes())?,
+        open: buffer.left_open()?,
+        stopped_ms: stopped,
+        sealed_ms: last_sealed(buffer, head.seq)?,
+        manifest: buffer.state("manifest")?,
+        ranges: decode_ranges(&buffer.state("ranges")?.unwrap_or_default()),
+        last_receipt,
+    })
+}
+
+/// When the head of the chain was made, by its own header.
+fn last_sealed(buffer: &Buffer, seq: u64) -> Result<Option<i64>, buffer::BufferError> {
+    if seq == 0 {
+        return Ok(None);
+    }
+    let waiting = buffer.unreceipted(1, seq - 1)?.pop().map(|proof| proof.envelope);
+    let bytes = match waiting {
+        Some(bytes) => Some(bytes),
+        None => buffer.receipt(seq)?.map(|kept| kept.envelope),
+    };
+    let header = bytes.and_then(|bytes| Header::parse(Envelope::parse(&bytes).ok()?.payload()).ok());
+    Ok(header.map(|header| header.wall_ms))
+}
+
+/// The last checkpoint whose receipt was checked before.
+fn anchor_of(receipt: &[u8], log_vkey: &str) -> Option<wire::Anchor> {
+    let receipt = wire::Receipt::decode(receipt).ok()?;
+    let entry = proof::log::LogEntry::parse(&receipt.entry).ok()?.entry;
+    let checked = proof::log::check_receipt(&receipt, entry, log_vkey).ok()?;
+    Some(wire::Anchor { hash: checked.root.to_vec(), size: checked.size })
+}
+
+/// Seals what a crash left open and declares what it cost. Returns the long-run ranges.
+async fn seal_left_open(
+    recorder: &mut Recorder,
+    open: &LeftOpen,
+    new_windows: &(dyn Fn(wire::ManifestBody) -> Windows + Sync),
+    now: Stamp,
+    devices: Vec<u32>,
+) -> anyhow::Result<Vec<((u16, usize), Range)>> {
+    let chunks = match raw::decode(&open.chunks) {
+        Ok(chunks) => chunks,
+        Err(error) => {
+            warn!(%error, "the window a crash left open cannot be read");
+            recorder.declare(open.start_ms.min(now.wall_ms), now, Cause::Killed, None, devices).await?;
+            return Ok(Vec::new());
+        }
+    };
+    let opening = chunks.opening;
+    let body = wire::ManifestBody::decode(opening.body.as_slice()).context("the left window's manifest")?;
+    let mut windows = new_windows(body);
+    windows.remember(opening.ranges.iter().copied());
+    windows.open(opening.wall_ms, opening.mono_ms, opening.secret.clone());
+    for observation in &chunks.observations {
+        if let Err(error) = windows.observe(observation) {
+            warn!(%error, "a flushed observation does not belong to its window");
+        }
+    }
+    let same_boot = opening.boot == recorder.chain.boot;
+    let flushed = u64::try_from(open.flushed_ms - opening.wall_ms).unwrap_or(0);
+    let end = Stamp { mono_ms: opening.mono_ms.saturating_add(flushed), ..now };
+    recorder.windows = windows;
+    recorder.seal_left(open.flushed_ms, end).await?;
+    let ranges = recorder.windows.ranges().collect();
+    let cause = if same_boot { Cause::Killed } else { Cause::Power };
+    let before = wire::Boot { id: opening.boot.to_vec(), count: 0 };
+    recorder.declare(open.flushed_ms.min(now.wall_ms), now, cause, Some(before), devices).await?;
+    Ok(ranges)
+}
+
+/// Sources whose samples a crash loses; logs are read again from their position.
+fn device_sources(body: &wire::ManifestBody) -> Vec<u32> {
+    let is_device =
+        |source: &&wire::Source| matches!(source.kind(), wire::SourceKind::Modbus | wire::SourceKind::Opcua);
+    body.sources.iter().filter(is_device).map(|source| source.index).collect()
+}
+
+/// Waits for the end: first the stop, then the tasks along the road, at most `grace`.
+async fn watch(
+    mut tasks: Tasks,
+    stop: CancellationToken,
+    ended: CancellationToken,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    loop {
+        let ending = tokio::select! {
+            () = stop.cancelled() => break,
+            ending = tasks.next() => ending,
+        };
+        match ending {
+            Some((task, Err(error))) => {
+                failed = Some(error.context(format!("{task} failed")));
+                break;
+            }
+            // A source's task ends only when asked to; readiness ends when it told.
+            Some((_, Ok(()))) => {}
+            None => break,
+        }
+    }
+    stop.cancel();
+    let road = async {
+        // The uplink is the last on the road; when it has ended the socket may close.
+        let mut first = Ok(());
+        while let Some((task, outcome)) = tasks.next().await {
+            if let Err(error) = outcome {
+                first = first.and(Err(error.context(format!("{task} failed while stopping"))));
+            }
+            if task == "uplink" {
+                ended.cancel();
+            }
+        }
+        first
+    };
+    match tokio::time::timeout(grace, road).await {
+        Ok(outcome) => failed.map_or(outcome, Err),
+        Err(_) => {
+            ended.cancel();
+            let unfinished = tasks.finish(Duration::from_secs(1)).await;
+            failed.map_or(unfinished, Err)
+        }
+    }
+}
+
+async fn tell_ready(
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    ready: impl FnOnce() + Send,
+) -> anyhow::Result<()> {
+    let tried = async {
+        while !shared.all_tried() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        _ = tokio::time::timeout(READY, tried) => {}
+    }
+    ready();
+    Ok(())
+}
+
+fn source_status(source: &collectors::manifest::Source) -> SourceStatus {
+    let records = matches!(source.kind, Kind::Log(_));
+    SourceStatus {
+        index: source.index,
+        name: source.name.clone(),
+        address: source.address(),
+        kind: if records { "log" } else { "device" }.to_owned(),
+        cadence_s: source.cadence.as_secs(),
+        good_ms: None,
+        fresh: false,
+        good: 0,
+        failed: 0,
+        records: 0,
+        unparsed: 0,
+        failing: None,
+    }
+}
+
+/// Ranges as bytes of the state table: source, point, low, high; big-endian.
+pub(crate) fn encode_ranges(ranges: impl Iterator<Item = ((u16, usize), Range)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for ((source, point), range) in ranges {
+        bytes.extend(source.to_be_bytes());
+        bytes.extend(u16::try_from(point).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(range.low.to_be_bytes());
+        bytes.extend(range.high.to_be_bytes());
+    }
+    bytes
+}
+
+fn decode_ranges(bytes: &[u8]) -> Vec<((u16, usize), Range)> {
+    let read = |row: &[u8]| {
+        let place = |at: usize| Some(u16::from_be_bytes(row.get(at..at + 2)?.try_into().ok()?));
+        let value = |at: usize| Some(f64::from_be_bytes(row.get(at..at + 8)?.try_into().ok()?));
+        Some(((place(0)?, usize::from(place(2)?)), Range { low: value(4)?, high: value(12)? }))
+    };
+    bytes.chunks_exact(20).filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_survive_a_restart() {
+        let ranges = vec![((1, 0), Range { low: -2.5, high: 1e9 }), ((700, 12), Range { low: 0.0, high: 0.0 })];
+        assert_eq!(decode_ranges(&encode_ranges(ranges.iter().copied())), ranges);
+        assert_eq!(decode_ranges(b"short"), []);
+    }
+}

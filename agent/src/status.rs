@@ -1,0 +1,272 @@
+//! What a running agent knows of itself, and the socket on which it tells.
+//!
+//! Health means: newest good observation per source within its own cadence. "Process up" is not health.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use daemon::Clock;
+use proof::Cause;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// A snapshot, as `inuse-agent status --json` prints it. Times are Unix ms, ages seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Agent id.
+    pub agent: String,
+    /// The firm's project.
+    pub project: String,
+    /// When this was told.
+    pub now_ms: i64,
+    /// Every source is fresh, the broker is connected, nothing is refused and the disk has room.
+    pub healthy: bool,
+    /// One per source, in manifest order.
+    pub sources: Vec<SourceStatus>,
+    /// The line to the broker.
+    pub link: LinkStatus,
+    /// The store.
+    pub buffer: BufferStatus,
+    /// Gateway minus server, ms, once compared.
+    pub skew_ms: Option<i64>,
+}
+
+/// One source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Index in the manifest.
+    pub index: u16,
+    /// The operator's name for it.
+    pub name: String,
+    /// Host and port, URL or path.
+    pub address: String,
+    /// "device" or "log".
+    pub kind: String,
+    /// Cadence, seconds.
+    pub cadence_s: u64,
+    /// Newest good observation.
+    pub good_ms: Option<i64>,
+    /// A good observation came within three cadences.
+    pub fresh: bool,
+    /// Good observations since the start.
+    pub good: u64,
+    /// Failed ones.
+    pub failed: u64,
+    /// Records taken from a log, and lines nobody understood.
+    pub records: u64,
+    /// Lines that no parser understood.
+    pub unparsed: u64,
+    /// Why it fails, in English words; `None` while it works.
+    pub failing: Option<String>,
+}
+
+/// The line to the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct LinkStatus {
+    /// Host and port.
+    pub broker: String,
+    /// Connected and subscribed.
+    pub connected: bool,
+    /// "5" or "3.1.1" once connected.
+    pub mqtt: Option<String>,
+    /// Why it is not connected.
+    pub error: Option<String>,
+    /// The newest refusal by the ledger since the last receipt.
+    pub refusal: Option<String>,
+}
+
+/// The store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct BufferStatus {
+    /// Last sequence number of the chain.
+    pub head: u64,
+    /// Proofs without a receipt.
+    pub backlog: u64,
+    /// Sequence number of the newest receipt.
+    pub receipted: Option<u64>,
+    /// When it came.
+    pub receipted_ms: Option<i64>,
+    /// Raw bytes kept.
+    pub raw_bytes: u64,
+    /// Bytes on disk.
+    pub file_bytes: u64,
+    /// Since when the disk has been full.
+    pub full_since_ms: Option<i64>,
+}
+
+/// What tasks of one agent tell each other: the newest checkpoint, the skew, and the status.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    sources: Vec<SourceStatus>,
+    link: LinkStatus,
+    anchor: Option<proof::wire::Anchor>,
+    skew_ms: Option<i64>,
+}
+
+impl Shared {
+    pub(crate) fn new(sources: Vec<SourceStatus>, broker: String) -> Self {
+        let link = LinkStatus { broker, ..LinkStatus::default() };
+        Self { inner: Mutex::new(Inner { sources, link, anchor: None, skew_ms: None }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Plain data: a panic elsewhere leaves it usable.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn source(&self, index: u16, change: impl FnOnce(&mut SourceStatus)) {
+        let mut inner = self.lock();
+        if let Some(source) = usize::from(index).checked_sub(1).and_then(|place| inner.sources.get_mut(place)) {
+            change(source);
+        }
+    }
+
+    /// A good observation came.
+    pub(crate) fn good(&self, index: u16, at_ms: i64, records: u64, unparsed: u64) {
+        self.source(index, |source| {
+            source.good_ms = Some(at_ms);
+            source.good += 1;
+            source.records += records;
+            source.unparsed += unparsed;
+            source.failing = None;
+        });
+    }
+
+    /// An observation of silence came.
+    pub(crate) fn silent(&self, index: u16, cause: Cause) {
+        self.source(index, |source| {
+            source.failed += 1;
+            source.failing.get_or_insert_with(|| cause.en().to_owned());
+        });
+    }
+
+    /// The collector of this source failed.
+    pub(crate) fn failing(&self, index: u16, cause: Cause, words: String) {
+        self.source(index, |source| source.failing = Some(format!("{}: {words}", cause.en())));
+    }
+
+    /// How many good observations this source had.
+    pub(crate) fn good_since(&self, index: u16) -> u64 {
+        let inner = self.lock();
+        usize::from(index).checked_sub(1).and_then(|place| inner.sources.get(place)).map_or(0, |source| source.good)
+    }
+
+    pub(crate) fn link(&self, change: impl FnOnce(&mut LinkStatus)) {
+        change(&mut self.lock().link);
+    }
+
+    /// The newest checkpoint that was checked, and what the clocks differ by.
+    pub(crate) fn compared(&self, anchor: Option<proof::wire::Anchor>, skew_ms: i64) {
+        let mut inner = self.lock();
+        inner.skew_ms = Some(skew_ms);
+        let size = |anchor: &Option<proof::wire::Anchor>| anchor.as_ref().map_or(0, |anchor| anchor.size);
+        if size(&anchor) > size(&inner.anchor) {
+            inner.anchor = anchor;
+        }
+    }
+
+    /// A checkpoint that an earlier run had checked.
+    pub(crate) fn anchored(&self, anchor: proof::wire::Anchor) {
+        self.lock().anchor = Some(anchor);
+    }
+
+    /// Every source was tried at least once.
+    pub(crate) fn all_tried(&self) -> bool {
+        self.lock().sources.iter().all(|source| source.good + source.failed > 0)
+    }
+
+    pub(crate) fn anchor(&self) -> Option<proof::wire::Anchor> {
+        self.lock().anchor.clone()
+    }
+
+    pub(crate) fn skew_ms(&self) -> Option<i64> {
+        self.lock().skew_ms
+    }
+
+    fn snapshot(&self, agent: String, project: String, now_ms: i64, buffer: BufferStatus) -> Status {
+        let inner = self.lock();
+        let mut sources = inner.sources.clone();
+        for source in &mut sources {
+            let limit_ms = i64::try_from(source.cadence_s.saturating_mul(3_000)).unwrap_or(i64::MAX);
+            source.fresh = source.good_ms.is_some_and(|good| now_ms.saturating_sub(good) <= limit_ms);
+        }
+        let link = inner.link.clone();
+        let healthy = link.connected
+            && link.refusal.is_none()
+            && buffer.full_since_ms.is_none()
+            && sources.iter().all(|source| source.fresh);
+        Status { agent, project, now_ms, healthy, sources, link, buffer, skew_ms: inner.skew_ms }
+    }
+}
+
+/// What the socket needs to answer.
+pub(crate) struct Teller {
+    pub(crate) agent: String,
+    pub(crate) project: String,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) buffer: buffer::Handle,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Teller {
+    /// The status now.
+    pub(crate) async fn status(&self) -> anyhow::Result<Status> {
+        let health = self.buffer.ask(|buffer| buffer.health()).await??;
+        let buffer = BufferStatus {
+            head: health.head.map_or(0, |head| head.seq),
+            backlog: health.backlog,
+            receipted: health.last_receipt.map(|receipt| receipt.seq),
+            receipted_ms: health.last_receipt.map(|receipt| receipt.at_ms),
+            raw_bytes: health.raw_bytes,
+            file_bytes: health.file_bytes,
+            full_since_ms: health.full_since_ms,
+        };
+        let now_ms = self.clock.stamp().wall_ms;
+        Ok(self.shared.snapshot(self.agent.clone(), self.project.clone(), now_ms, buffer))
+    }
+
+    /// Answers every connection with one JSON object until `stop`.
+    pub(crate) async fn serve(self, listener: UnixListener, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((mut stream, _)) = accepted else { continue };
+            let bytes = serde_json::to_vec(&self.status().await?)?;
+            // Whoever asked and went away, or does not read, is not waited for.
+            let told = tokio::time::timeout(Duration::from_secs(2), stream.write_all(&bytes)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                tracing::debug!("nobody read the status");
+            }
+        }
+    }
+}
+
+/// Opens the status socket, taking the place of a dead agent's.
+pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(path)
+}
+
+/// Asks a running agent for its status.
+///
+/// # Errors
+/// When nobody answers on the socket.
+pub async fn ask(socket: &Path) -> std::io::Result<Status> {
+    let mut stream = UnixStream::connect(socket).await?.take(4 << 20);
+    let mut bytes = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await??;
+    Ok(serde_json::from_slice(&bytes)?)
+}

@@ -1,0 +1,81 @@
+//! Reads machines and logs, read-only, and reports what it saw.
+//!
+//! A [`manifest::Manifest`] names the sources; [`build`] makes a [`Collector`] of one; the collector runs until it is
+//! stopped or its line is lost, and hands every turn's outcome to a [`SampleSender`]. Nothing but what the manifest
+//! declares is read, and there is no call that writes to a device in this crate (a test reads the source for one).
+//!
+//! What is deliberately absent: retrying (the agent's supervisor restarts a collector with back-off and reports
+//! silence meanwhile, see [`SampleSender::idle`]), history (the buffer keeps it), discovery of addresses, and any
+//! question about the time: the sender stamps.
+
+mod error;
+#[cfg(feature = "log")]
+pub mod log;
+pub mod manifest;
+#[cfg(feature = "modbus")]
+pub mod modbus;
+#[cfg(feature = "opcua")]
+pub mod opcua;
+mod probe;
+mod sender;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+
+use tokio_util::sync::CancellationToken;
+
+pub use error::{BuildError, CollectError};
+use manifest::{Kind, Source};
+pub use probe::{Probe, ProbedPoint, probe};
+pub use sender::{Sample, SampleSender, Turn};
+
+/// What [`Collector::run`] returns.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Result<(), CollectError>> + Send + 'a>>;
+
+/// Reads one source and reports what it saw.
+pub trait Collector: Send {
+    /// Index of the source in the manifest, from 1.
+    fn source(&self) -> u16;
+
+    /// Reads, one turn of the cadence after the other, until `stop` fires; `Ok` means that it was asked to.
+    ///
+    /// A turn that failed has been reported as silence before the error is returned, and the first thing a new run
+    /// does is to wait for a turn: a device that is off costs one attempt per turn, however soon run is called again.
+    /// Dropping the future is safe at any point; a session that was open is then closed by its time-out only.
+    ///
+    /// # Errors
+    /// What ended the run, as a [`CollectError`]. Calling `run` again starts over with a new connection.
+    fn run<'a>(&'a mut self, out: &'a SampleSender, stop: &'a CancellationToken) -> Running<'a>;
+}
+
+/// Makes the collector of a source. `bookmark` is the last one stored with its records
+/// ([`proof::observation::Records::bookmark`]) and means nothing to devices; `state_dir` is where a client key that
+/// the manifest does not place elsewhere is kept.
+///
+/// # Errors
+/// When the source cannot be collected by this program or its files cannot be used: see [`BuildError`].
+#[cfg_attr(
+    not(all(feature = "log", feature = "opcua")),
+    expect(unused_variables, reason = "only logs have bookmarks, only OPC UA keeps keys")
+)]
+pub fn build(
+    source: &Source,
+    bookmark: Option<&[u8]>,
+    state_dir: &Path,
+) -> Result<Box<dyn Collector>, BuildError> {
+    match &source.kind {
+        #[cfg(feature = "modbus")]
+        Kind::Modbus(device) => Ok(Box::new(modbus::ModbusCollector::new(source, device))),
+        #[cfg(not(feature = "modbus"))]
+        Kind::Modbus(_) => Err(BuildError::NotBuiltIn { kind: "modbus" }),
+        #[cfg(feature = "opcua")]
+        Kind::OpcUa(server) => Ok(Box::new(opcua::OpcUaCollector::new(source, server, state_dir)?)),
+        #[cfg(not(feature = "opcua"))]
+        Kind::OpcUa(_) => Err(BuildError::NotBuiltIn { kind: "opcua" }),
+        #[cfg(feature = "log")]
+        Kind::Log(file) => Ok(Box::new(log::LogCollector::new(source, file, bookmark)?)),
+        #[cfg(not(feature = "log"))]
+        Kind::Log(_) => Err(BuildError::NotBuiltIn { kind: "log" }),
+    }
+}

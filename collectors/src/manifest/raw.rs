@@ -1,0 +1,165 @@
+//! The file as serde sees it: every value a [`Field`], so that one wrong value is one complaint.
+
+use daemon::config::Field;
+use serde::Deserialize;
+
+type Text = Option<Field<String>>;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) utc_offset_minutes: Option<Field<i32>>,
+    #[serde(default)]
+    pub(super) sources: Vec<Source>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Source {
+    pub(super) name: Text,
+    pub(super) cadence: Text,
+    pub(super) share: Text,
+    pub(super) modbus: Option<Modbus>,
+    pub(super) opcua: Option<OpcUa>,
+    pub(super) log: Option<Log>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Modbus {
+    pub(super) endpoint: Text,
+    pub(super) unit: Option<Field<u8>>,
+    pub(super) timeout: Text,
+    pub(super) pause: Text,
+    pub(super) max_hole: Option<Field<u16>>,
+    pub(super) base: Option<Field<u16>>,
+    pub(super) order: Text,
+    #[serde(default)]
+    pub(super) points: Vec<Register>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Register {
+    pub(super) name: Text,
+    pub(super) table: Text,
+    pub(super) address: Option<Field<u32>>,
+    pub(super) base: Option<Field<u16>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Text,
+    pub(super) bit: Option<Field<u8>>,
+    pub(super) order: Text,
+    pub(super) scale: Option<Field<f64>>,
+    pub(super) offset: Option<Field<f64>>,
+    pub(super) min: Option<Field<f64>>,
+    pub(super) max: Option<Field<f64>>,
+    pub(super) role: Text,
+    pub(super) signal: Option<Field<bool>>,
+    pub(super) share: Text,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OpcUa {
+    pub(super) endpoint: Text,
+    pub(super) policy: Text,
+    pub(super) mode: Text,
+    pub(super) user: Text,
+    pub(super) password_file: Text,
+    pub(super) server_thumbprint: Text,
+    pub(super) client_dir: Text,
+    pub(super) timeout: Text,
+    #[serde(default)]
+    pub(super) points: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) name: Text,
+    pub(super) node: Text,
+    pub(super) scale: Option<Field<f64>>,
+    pub(super) offset: Option<Field<f64>>,
+    pub(super) min: Option<Field<f64>>,
+    pub(super) max: Option<Field<f64>>,
+    pub(super) role: Text,
+    pub(super) signal: Option<Field<bool>>,
+    pub(super) share: Text,
+}
+
+/// The keys every point has, whatever it is read by.
+pub(super) struct Point {
+    pub(super) name: Text,
+    pub(super) scale: Option<Field<f64>>,
+    pub(super) offset: Option<Field<f64>>,
+    pub(super) min: Option<Field<f64>>,
+    pub(super) max: Option<Field<f64>>,
+    pub(super) role: Text,
+    pub(super) signal: Option<Field<bool>>,
+    pub(super) share: Text,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Log {
+    pub(super) path: Text,
+    pub(super) encoding: Text,
+    pub(super) parser: Text,
+    pub(super) utc_offset_minutes: Option<Field<i32>>,
+    #[serde(default)]
+    pub(super) accounts: Vec<Account>,
+    #[serde(default)]
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Account {
+    pub(super) exact: Text,
+    pub(super) prefix: Text,
+    pub(super) regex: Text,
+    pub(super) class: Text,
+    pub(super) reason: Text,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Rule {
+    pub(super) module: Text,
+    pub(super) action: Text,
+    #[serde(default)]
+    pub(super) when: Vec<Condition>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Condition {
+    pub(super) field: Text,
+    pub(super) equals: Text,
+    pub(super) regex: Text,
+}
+
+/// A parser file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Parser {
+    pub(super) about: Text,
+    pub(super) pattern: Text,
+    pub(super) delimiter: Text,
+    pub(super) quote: Text,
+    pub(super) fields: Option<Field<Vec<String>>>,
+    pub(super) skip: Text,
+    pub(super) time: Option<Time>,
+    pub(super) account: Option<Actor>,
+    #[serde(default)]
+    pub(super) extract: Vec<Extract>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Time {
+    pub(super) field: Text,
+    pub(super) format: Text,
+    pub(super) zone: Text,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Actor {
+    pub(super) field: Text,
+    pub(super) nobody: Option<Field<Vec<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Extract {
+    pub(super) name: Text,
+    pub(super) from: Text,
+    pub(super) pattern: Text,
+}

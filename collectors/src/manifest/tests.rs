@@ -1,0 +1,242 @@
+use std::path::Path;
+
+use proof::wire::{ActionClass, ActorClass, ExclusionReason, Role, Share};
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config/manifest.toml");
+
+fn parse(text: &str) -> Result<Manifest, Complaints> {
+    Manifest::parse("manifest.toml", text, Path::new(""))
+}
+
+#[test]
+fn the_example_is_a_manifest() {
+    let manifest = parse(EXAMPLE).unwrap();
+    assert_eq!(manifest.sources.len(), 3);
+    let Kind::Modbus(press) = &manifest.sources[0].kind else { panic!() };
+    assert_eq!((press.points[1].address, press.points[1].kind), (100, Type::U32));
+    assert_eq!((press.points[1].meaning.role, press.points[1].meaning.share), (Role::Counter, Share::Delta));
+    let Kind::OpcUa(meter) = &manifest.sources[1].kind else { panic!() };
+    let Security::Basic256Sha256 { mode, pin } = &meter.security else { panic!() };
+    assert!(matches!((mode, pin), (Mode::SignAndEncrypt, Some(Thumbprint::Sha256(_)))));
+    let Kind::Log(log) = &manifest.sources[2].kind else { panic!() };
+    assert_eq!((log.encoding, log.utc_offset_minutes), (Encoding::Gb18030, 480));
+    assert_eq!(log.accounts[0].class, ActorClass::Excluded);
+    assert_eq!(log.accounts[0].reason, ExclusionReason::Admin);
+    assert_eq!((log.rules[3].module, log.rules[3].action), (0, ActionClass::Login));
+    assert_eq!(manifest.source_named("MES").unwrap().index, 3);
+}
+
+#[test]
+fn what_leaves_of_a_manifest_names_nobody_and_no_address() {
+    let manifest = parse(EXAMPLE).unwrap();
+    let body = manifest.public(&[7; 32]);
+    let bytes = prost::Message::encode_to_vec(&body);
+    let text = String::from_utf8_lossy(&bytes);
+    for hidden in ["冲压", "192.168", "Meter", "/var/log", "admin", "报工"] {
+        assert!(!text.contains(hidden), "{hidden} leaves");
+    }
+    let names: Vec<_> = body.modules.iter().map(|module| module.name.as_str()).collect();
+    assert_eq!(names, ["work_order", "production_report", "quality"]);
+    assert_eq!(body.sources[2].modules, [6, 7, 8]);
+    assert_eq!(body.sources[0].points.len(), 3);
+    assert_eq!((body.sources[0].cadence_s, body.utc_offset_minutes), (10, 480));
+    assert_ne!(body.hidden_digest, manifest.public(&[8; 32]).hidden_digest);
+    assert_eq!(body, manifest.public(&[7; 32]));
+}
+
+#[test]
+fn all_complaints_come_at_once_each_with_its_path() {
+    let text = r#"
+utc_offset_minutes = 9000
+colour = "red"
+
+[[sources]]
+name = "a"
+cadence = "1500ms"
+[sources.modbus]
+endpoint = "192.168.1.20"
+timeout = "10ms"
+[[sources.modbus.points]]
+name = "p"
+address = 0
+base = 1
+type = "u24"
+[[sources.modbus.points]]
+name = "q"
+table = "coil"
+address = 65535
+type = "u16"
+[[sources.modbus.points]]
+name = "r"
+address = 65535
+type = "f32"
+scale = 0.0
+role = "spinning"
+[[sources.modbus.points]]
+name = "s"
+address = 3
+type = "bit"
+
+[[sources]]
+name = "a"
+[sources.opcua]
+endpoint = "http://x"
+policy = "none"
+user = "u"
+password_file = "nowhere"
+server_thumbprint = "12"
+verify = false
+points = [{ name = "n", node = "Meter" }]
+
+[[sources]]
+cadence = "0s"
+
+[[sources]]
+name = "log"
+[sources.log]
+path = "x.log"
+encoding = "gbk2"
+parser = "cobol"
+accounts = [{ exact = "a", prefix = "b", class = "human" }, { exact = "c", class = "excluded" }]
+rules = [{ module = "mining", action = "dig" }, { action = "report", when = [{ field = "m", equals = "x" }] }]
+"#;
+    let complaints = parse(text).unwrap_err();
+    let mut paths: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    paths.sort_unstable();
+    let mut expected = [
+        "colour",
+        "sources[0].cadence",
+        "sources[0].modbus.endpoint",
+        "sources[0].modbus.points[0].address",
+        "sources[0].modbus.points[0].type",
+        "sources[0].modbus.points[1].type",
+        "sources[0].modbus.points[2].address",
+        "sources[0].modbus.points[2].role",
+        "sources[0].modbus.points[2].scale",
+        "sources[0].modbus.points[3].bit",
+        "sources[0].modbus.timeout",
+        "sources[1].opcua.endpoint",
+        "sources[1].opcua.password_file",
+        "sources[1].opcua.points[0].node",
+        "sources[1].opcua.server_thumbprint",
+        "sources[1].opcua.user",
+        "sources[1].opcua.verify",
+        "sources[2]",
+        "sources[2].cadence",
+        "sources[2].name",
+        "sources[3].log.accounts[0]",
+        "sources[3].log.accounts[1].reason",
+        "sources[3].log.encoding",
+        "sources[3].log.parser",
+        "sources[3].log.rules[0].action",
+        "sources[3].log.rules[0].module",
+        "sources[3].log.rules[0].when",
+        "sources[3].log.rules[1].module",
+        "utc_offset_minutes",
+    ];
+    expected.sort_unstable();
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn names_are_taken_once_and_there_is_something_to_watch() {
+    let twice = "[[sources]]\nname = \"a\"\n[sources.modbus]\nendpoint = \"h:502\"\npoints = [{ name = \"p\", address = 1 }, { name = \"p\", address = 2 }]\n";
+    let complaints = parse(&format!("{twice}{twice}")).unwrap_err();
+    let paths: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["sources[0].modbus.points[1].name", "sources[1].modbus.points[1].name", "sources[1].name"]
+    );
+    assert!(parse("").unwrap_err().to_string().contains("nothing to watch"));
+}
+
+#[test]
+fn no_more_signals_than_a_window_has_room_for() {
+    let point =
+        |at: usize| format!("[[sources.modbus.points]]\nname = \"p{at}\"\naddress = {at}\nsignal = true\n");
+    let text = |count| {
+        let points: String = (0..count).map(point).collect();
+        format!("[[sources]]\nname = \"a\"\n[sources.modbus]\nendpoint = \"h:502\"\n{points}")
+    };
+    assert!(parse(&text(64)).is_ok());
+    assert!(parse(&text(65)).unwrap_err().to_string().contains("65 points as signal (at most 64"));
+}
+
+#[test]
+fn there_is_no_key_that_turns_the_servers_check_off() {
+    let text = "[[sources]]\nname = \"a\"\n[sources.opcua]\nendpoint = \"opc.tcp://h:4840\"\npolicy = \"basic256sha256\"\npoints = [{ name = \"n\", node = \"i=2258\" }]\n";
+    assert!(parse(text).is_ok());
+    for key in ["verify", "insecure", "trust_all", "verify_server_certs", "accept_any"] {
+        let text = text.replace("policy", &format!("{key} = true\npolicy"));
+        assert!(parse(&text).unwrap_err().to_string().contains("is not a known key"), "{key}");
+    }
+}
+
+#[test]
+fn every_built_in_parser_reads_and_fits_its_fields() {
+    for (name, text) in logs::BUILT_IN {
+        let parser = logs::parser(name, text).unwrap();
+        assert!(!parser.about.is_empty() && parser.time.is_some(), "{name}");
+        let manifest =
+            format!("[[sources]]\nname = \"l\"\n[sources.log]\npath = \"x.log\"\nparser = \"{name}\"\n");
+        parse(&manifest).unwrap();
+    }
+}
+
+#[cfg(feature = "log")]
+#[test]
+fn a_rule_about_a_field_the_parser_does_not_have_is_a_complaint() {
+    let text = r#"
+[[sources]]
+name = "l"
+[sources.log]
+path = "x.log"
+parser = "spring"
+accounts = [{ regex = "(", class = "human" }]
+rules = [
+    { module = "sales", action = "create", when = [{ field = "titel", equals = "x" }] },
+    { module = "sales", action = "create", when = [{ field = "message", regex = "[" }] },
+]
+"#;
+    let complaints = parse(text).unwrap_err();
+    let paths: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "sources[0].log.rules[0].when[0].field",
+            "sources[0].log.rules[1].when[0].regex",
+            "sources[0].log.accounts[0].regex",
+        ]
+    );
+}
+
+#[test]
+fn a_parser_file_beside_the_manifest_is_found_and_covered_by_the_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("parsers")).unwrap();
+    let own = "about = \"ours\"\ndelimiter = \";\"\nfields = [\"when\", \"who\"]\n";
+    std::fs::write(folder.path().join("parsers/ours.toml"), own).unwrap();
+    let text = "[[sources]]\nname = \"l\"\n[sources.log]\npath = \"x.log\"\nparser = \"ours\"\n";
+    std::fs::write(folder.path().join("manifest.toml"), text).unwrap();
+    let manifest = Manifest::load(&folder.path().join("manifest.toml")).unwrap();
+    assert!(manifest.text.starts_with(text) && manifest.text.ends_with(own));
+    let Kind::Log(log) = &manifest.sources[0].kind else { panic!() };
+    assert_eq!(log.path, folder.path().join("x.log"));
+    let escape = text.replace("\"ours\"", "\"../ours\"");
+    assert!(
+        Manifest::parse("m", &escape, folder.path()).unwrap_err().to_string().contains("no parser `../ours`")
+    );
+}
+
+#[test]
+fn thumbprints_are_read_as_tools_print_them() {
+    assert_eq!(Thumbprint::parse(&"AB:".repeat(19)), None);
+    assert_eq!(Thumbprint::parse(&"ab".repeat(20)), Some(Thumbprint::Sha1([0xAB; 20])));
+    assert_eq!(Thumbprint::parse(&"AB:".repeat(32)), Some(Thumbprint::Sha256([0xAB; 32])));
+    assert_eq!(Thumbprint::parse(&"+b".repeat(20)), None);
+    assert_eq!(Thumbprint::parse("é"), None);
+    let shown = Thumbprint::Sha256([0x0F; 32]).to_string();
+    assert_eq!(Thumbprint::parse(&shown), Some(Thumbprint::Sha256([0x0F; 32])));
+}

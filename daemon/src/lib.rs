@@ -1,0 +1,17 @@
+//! What the programs share: load configuration, logging, signals, readiness, clock, tasks, exit codes.
+//!
+//! Nothing in here knows what a proof is. Nothing outside of here asks the operating system for the time, spawns a
+//! task or installs a signal handler.
+
+mod backoff;
+mod clock;
+pub mod config;
+mod exit;
+mod run;
+mod tasks;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, Hold, Sleep, Stamp, Stopwatch, SystemClock};
+pub use exit::Exit;
+pub use run::{Context, chain, log_to_stderr, run};
+pub use tasks::{Tasks, Unfinished};

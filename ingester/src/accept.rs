@@ -1,0 +1,201 @@
+//! The rules of acceptance, in their order: size, parcel and envelope, suite, agent, topic, epoch, signature,
+//! repetition, place in the chain. Pure: the ledger is only looked at.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ledger::{Agent, Finding, LedgerError, NewEntry};
+use proof::log::Outcome;
+use proof::payload::Header;
+use proof::{AgentId, EntryId, Envelope, EnvelopeError, Parcel, RefusalName};
+
+use crate::inspect::inspect;
+use crate::view::View;
+
+/// What becomes of a parcel.
+#[derive(Debug)]
+pub enum Acceptance {
+    /// Goes into the log.
+    Record(Box<NewEntry>),
+    /// Is in the log already: answer with its receipt.
+    Known(EntryId),
+    /// Comes after a hole: keep it until the missing ones come.
+    Ahead(Box<Checked>),
+    /// Is not believed or cannot be read.
+    Refuse(Refused),
+}
+
+/// A refusal, to be counted and answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name.
+    pub name: RefusalName,
+    /// The entry, when the envelope could be read.
+    pub entry: Option<EntryId>,
+    /// Whether an agent of that topic is enrolled.
+    pub enrolled: bool,
+    /// For people.
+    pub text: String,
+}
+
+/// A parcel with a good envelope of its agent: only its place is open.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The envelope.
+    pub envelope: Envelope,
+    /// Its id.
+    pub id: EntryId,
+    /// The payload's header.
+    pub header: Header,
+    /// The detached rows, unchecked.
+    pub use_rows: Bytes,
+}
+
+impl Checked {
+    /// What it takes in memory, in bytes, near enough.
+    pub(crate) fn weight(&self) -> usize {
+        2 * self.envelope.bytes().len() + self.use_rows.len()
+    }
+}
+
+/// Says what becomes of a parcel that came on the topic of `topic` at `now_ms`.
+///
+/// # Errors
+/// When the ledger cannot be read. What is wrong with the parcel is an [`Acceptance`].
+pub fn accept(
+    parcel: &[u8],
+    topic: AgentId,
+    now_ms: i64,
+    view: &mut View<'_>,
+) -> Result<Acceptance, LedgerError> {
+    match check(parcel, topic, view)? {
+        Ok(checked) => place(checked, now_ms, view),
+        Err(refused) => Ok(Acceptance::Refuse(refused)),
+    }
+}
+
+/// Reads the parcel and checks that its agent signed it.
+fn check(
+    parcel: &[u8],
+    topic: AgentId,
+    view: &mut View<'_>,
+) -> Result<Result<Checked, Refused>, LedgerError> {
+    let agent = view.agent(topic)?;
+    let enrolled = agent.is_some();
+    let refused = |name, entry, text: String| Ok(Err(Refused { name, entry, enrolled, text }));
+
+    let Parcel { envelope, use_rows } = match Parcel::parse(parcel) {
+        Ok(parcel) => parcel,
+        Err(error) => return refused(name_of(&error), None, error.to_string()),
+    };
+    let id = envelope.id();
+    let Some(agent) = agent else {
+        return refused(RefusalName::UnknownKey, Some(id), format!("no gateway is enrolled as {topic}"));
+    };
+    if let Some(revoked) = &agent.revoked {
+        return refused(RefusalName::RevokedKey, Some(id), revoked.reason.clone());
+    }
+    let header = match Header::parse(envelope.payload()) {
+        Ok(header) => header,
+        Err(error) => return refused(RefusalName::Unparsable, Some(id), error.to_string()),
+    };
+    if header.agent != topic {
+        return refused(RefusalName::WrongAgent, Some(id), format!("payload is of {}", header.agent));
+    }
+    if header.epoch != agent.epoch {
+        let text = format!("payload is of epoch {}, the key of {}", header.epoch, agent.epoch);
+        return refused(RefusalName::WrongEpoch, Some(id), text);
+    }
+    if let Err(error) = envelope.verify(&agent.key) {
+        return refused(name_of(&error), Some(id), error.to_string());
+    }
+    Ok(Ok(Checked { envelope, id, header, use_rows: use_rows.into() }))
+}
+
+fn name_of(error: &EnvelopeError) -> RefusalName {
+    match error {
+        EnvelopeError::Oversized { .. } => RefusalName::Oversized,
+        EnvelopeError::Unparsable(_) => RefusalName::Unparsable,
+        EnvelopeError::UnknownSuite(_) => RefusalName::UnknownSuite,
+        EnvelopeError::BadSignature => RefusalName::BadSignature,
+    }
+}
+
+/// Finds the place of a checked parcel in its agent's chain. Called again when a hole before it was filled.
+pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Result<Acceptance, LedgerError> {
+    let Some(agent) = view.agent(checked.header.agent)?.cloned() else {
+        let text = "no longer enrolled".to_owned();
+        let entry = Some(checked.id);
+        return Ok(Acceptance::Refuse(Refused {
+            name: RefusalName::UnknownKey,
+            entry,
+            enrolled: false,
+            text,
+        }));
+    };
+    if view.holds_entry(&agent, checked.id, checked.header.seq)? {
+        return Ok(Acceptance::Known(checked.id));
+    }
+    if checked.header.seq > agent.head.seq.saturating_add(1) {
+        return Ok(Acceptance::Ahead(Box::new(checked)));
+    }
+    let mut new = entry(&checked, &agent, now_ms);
+    chain(&mut new, &agent, view)?;
+    inspect(&mut new, &checked, &agent, view)?;
+    new.outcome = match new.outcome {
+        Outcome::Conflict => Outcome::Conflict,
+        Outcome::Unspecified | Outcome::Recorded | Outcome::Finding if new.findings.is_empty() => {
+            Outcome::Recorded
+        }
+        Outcome::Unspecified | Outcome::Recorded | Outcome::Finding => Outcome::Finding,
+    };
+    Ok(Acceptance::Record(Box::new(new)))
+}
+
+fn entry(checked: &Checked, agent: &Agent, now_ms: i64) -> NewEntry {
+    let Checked { envelope, id, header, .. } = checked;
+    NewEntry {
+        agent: agent.id,
+        epoch: header.epoch,
+        kid: agent.kid,
+        seq: header.seq,
+        entry: *id,
+        prev: header.prev,
+        kind: envelope.kind().to_owned(),
+        recv_ms: now_ms,
+        outcome: Outcome::Recorded,
+        findings: BTreeSet::new(),
+        end_ms: None,
+        anchor: 0,
+        manifest: None,
+        envelope: Bytes::copy_from_slice(envelope.bytes()),
+        use_rows: None,
+    }
+}
+
+/// Compares with what the chain holds. A gateway that was restored from an image forks its chain without any ill
+/// will, so both branches are kept, and people decide.
+fn chain(new: &mut NewEntry, agent: &Agent, view: &View<'_>) -> Result<(), LedgerError> {
+    let head = agent.head;
+    let next = new.seq == head.seq + 1;
+    if next && new.prev == head.entry {
+        if head.forks > 0 {
+            new.findings.insert(Finding::ForkBranch);
+        }
+        return Ok(());
+    }
+    let follows = match new.seq {
+        1 => new.prev == EntryId::NONE,
+        seq => view.seq_of(new.agent, new.prev)? == Some(seq - 1),
+    };
+    if !follows {
+        new.outcome = Outcome::Conflict;
+        new.findings.insert(Finding::ChainBreak);
+    } else if view.holds(new.agent, new.seq, new.prev)? {
+        new.outcome = Outcome::Conflict;
+        new.findings.insert(Finding::Fork);
+    } else {
+        new.findings.insert(Finding::ForkBranch);
+    }
+    Ok(())
+}

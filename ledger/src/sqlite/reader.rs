@@ -1,0 +1,292 @@
+//! The reading verbs, over any connection.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proof::log::Outcome;
+use proof::{AgentId, EntryId, VerifyKey};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tlog_tiles::{Hash, HashReader};
+
+use super::append::{receipt, root_at};
+use crate::LedgerError;
+use crate::error::Doing as _;
+use crate::finding;
+use crate::store::{
+    Agent, Checkpoint, Entry, Head, ManifestDigest, Presence, Project, Read, Receipted, RefusalCount, Revoked,
+};
+
+/// Roots kept in memory, to know an anchor without reading the tree: 65,536 checkpoints, about 5 MB.
+const ROOTS: usize = 65_536;
+
+/// Most entries returned at once.
+const MOST: u32 = 10_000;
+
+/// A connection that reads.
+pub struct Reader {
+    pub(super) connection: Connection,
+    roots: RefCell<BTreeMap<u64, Hash>>,
+}
+
+impl Reader {
+    pub(super) fn of(connection: Connection) -> Self {
+        Self { connection, roots: RefCell::default() }
+    }
+
+    pub(super) fn remember_root(&self, size: u64, root: Hash) {
+        let mut roots = self.roots.borrow_mut();
+        roots.insert(size, root);
+        if roots.len() > ROOTS {
+            roots.pop_first();
+        }
+    }
+
+    pub(super) fn checkpoint_size(&self) -> Result<u64, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT size FROM log")
+            .and_then(|mut select| select.query_row([], |row| row.get(0)))
+            .doing("read the log's size")
+    }
+}
+
+/// The tree as stored.
+pub(super) struct StoredHashes<'a>(pub(super) &'a Connection);
+
+impl HashReader for StoredHashes<'_> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let unread = |error: rusqlite::Error| tlog_tiles::Error::InvalidInput(error.to_string());
+        let mut select = self.0.prepare_cached("SELECT hash FROM hashes WHERE idx = ?").map_err(unread)?;
+        indexes
+            .iter()
+            .map(|index| select.query_row([index], |row| row.get(0)).map(Hash).map_err(unread))
+            .collect()
+    }
+}
+
+const AGENT: &str =
+    "SELECT id, project, key, epoch, enrolled_ms, hostname, revoked_ms, revoked_reason, online,
+                            presence_ms, head_seq, head_entry, forks, end_ms, anchor FROM agents";
+
+const ENTRY: &str =
+    "SELECT e.idx, e.agent, e.epoch, e.seq, e.entry, e.kind, e.recv_ms, e.outcome, e.findings,
+                            e.end_ms, e.envelope, e.log_entry, u.rows
+                     FROM entries e LEFT JOIN use_rows u ON u.idx = e.idx";
+
+impl Read for Reader {
+    fn agent(&self, id: AgentId) -> Result<Option<Agent>, LedgerError> {
+        self.connection
+            .prepare_cached(&format!("{AGENT} WHERE id = ?"))
+            .and_then(|mut select| select.query_row([id.0], read_agent).optional())
+            .doing("read an agent")
+    }
+
+    fn agents(&self, project: Option<&str>) -> Result<Vec<Agent>, LedgerError> {
+        self.connection
+            .prepare_cached(&format!("{AGENT} WHERE ?1 IS NULL OR project = ?1 ORDER BY enrolled_ms, id"))
+            .and_then(|mut select| select.query_map([project], read_agent)?.collect())
+            .doing("list agents")
+    }
+
+    fn projects(&self, now_ms: i64) -> Result<Vec<Project>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT project, sum(agent), sum(open) FROM (
+                    SELECT project, 1 AS agent, 0 AS open FROM agents
+                    UNION ALL
+                    SELECT project, 0, agent IS NULL AND expires_ms > ? FROM tokens
+                 ) GROUP BY project ORDER BY project",
+            )
+            .and_then(|mut select| {
+                let row = |row: &Row<'_>| {
+                    Ok(Project { name: row.get(0)?, agents: row.get(1)?, open_tokens: row.get(2)? })
+                };
+                select.query_map([now_ms], row)?.collect()
+            })
+            .doing("list projects")
+    }
+
+    fn head(&self, agent: AgentId) -> Result<Head, LedgerError> {
+        head_of(&self.connection, agent)
+    }
+
+    fn find(&self, entry: EntryId) -> Result<Option<Receipted>, LedgerError> {
+        let found: Option<(u64, [u8; 16], Vec<u8>)> = self
+            .connection
+            .prepare_cached("SELECT idx, agent, log_entry FROM entries WHERE entry = ?")
+            .and_then(|mut select| {
+                select.query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            })
+            .doing("find an entry")?;
+        let Some((index, agent, log_entry)) = found else { return Ok(None) };
+        // Read after the entry, so that it covers it: the log only grows.
+        let Checkpoint { size, note, .. } = self.checkpoint()?;
+        let receipt = receipt(index, log_entry, size, &note, &StoredHashes(&self.connection))?;
+        Ok(Some(Receipted { index, agent: AgentId(agent), entry, receipt }))
+    }
+
+    fn seq_of(&self, agent: AgentId, entry: EntryId) -> Result<Option<u64>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT seq FROM entries WHERE entry = ? AND agent = ?")
+            .and_then(|mut select| select.query_row(params![entry.0, agent.0], |row| row.get(0)).optional())
+            .doing("find an entry's sequence")
+    }
+
+    fn holds(&self, agent: AgentId, seq: u64, prev: Option<EntryId>) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT 1 FROM entries WHERE agent = ?1 AND seq = ?2 AND (?3 IS NULL OR prev = ?3) LIMIT 1",
+            )
+            .and_then(|mut select| select.exists(params![agent.0, seq, prev.map(|prev| prev.0)]))
+            .doing("look for a place in a chain")
+    }
+
+    fn knows_manifest(&self, agent: AgentId, manifest: ManifestDigest) -> Result<bool, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM manifests WHERE agent = ? AND digest = ?")
+            .and_then(|mut select| select.exists(params![agent.0, manifest]))
+            .doing("look for a manifest")
+    }
+
+    fn entries(&self, agent: Option<AgentId>, from: u64, limit: u32) -> Result<Vec<Entry>, LedgerError> {
+        let limit = limit.min(MOST);
+        match agent {
+            Some(agent) => self
+                .connection
+                .prepare_cached(&format!("{ENTRY} WHERE e.agent = ? AND e.idx >= ? ORDER BY e.idx LIMIT ?"))
+                .and_then(|mut select| {
+                    select.query_map(params![agent.0, from, limit], read_entry)?.collect()
+                }),
+            None => self
+                .connection
+                .prepare_cached(&format!("{ENTRY} WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"))
+                .and_then(|mut select| select.query_map(params![from, limit], read_entry)?.collect()),
+        }
+        .doing("read entries")
+    }
+
+    fn entry(&self, index: u64) -> Result<Option<Entry>, LedgerError> {
+        self.connection
+            .prepare_cached(&format!("{ENTRY} WHERE e.idx = ?"))
+            .and_then(|mut select| select.query_row([index], read_entry).optional())
+            .doing("read an entry")
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT size, root, made_ms, note FROM log")
+            .and_then(|mut select| {
+                select.query_row([], |row| {
+                    Ok(Checkpoint {
+                        size: row.get(0)?,
+                        hash: row.get(1)?,
+                        made_ms: row.get(2)?,
+                        note: row.get(3)?,
+                    })
+                })
+            })
+            .doing("read the checkpoint")
+    }
+
+    fn root_at(&self, size: u64) -> Result<Option<[u8; 32]>, LedgerError> {
+        if let Some(root) = self.roots.borrow().get(&size) {
+            return Ok(Some(root.0));
+        }
+        if size > self.checkpoint_size()? {
+            return Ok(None);
+        }
+        let root = root_at(&self.connection, size)?;
+        self.remember_root(size, root);
+        Ok(Some(root.0))
+    }
+
+    fn refusals(&self) -> Result<Vec<RefusalCount>, LedgerError> {
+        self.connection
+            .prepare_cached(
+                "SELECT agent, name, count, last_ms, text FROM refusals ORDER BY last_ms DESC, agent, name",
+            )
+            .and_then(|mut select| {
+                let row = |row: &Row<'_>| {
+                    let agent: Vec<u8> = row.get(0)?;
+                    Ok(RefusalCount {
+                        agent: AgentId::try_from(agent.as_slice()).ok(),
+                        name: row.get(1)?,
+                        count: row.get(2)?,
+                        last_ms: row.get(3)?,
+                        text: row.get(4)?,
+                    })
+                };
+                select.query_map([], row)?.collect()
+            })
+            .doing("list refusals")
+    }
+}
+
+/// Where an agent's chain stands.
+pub(super) fn head_of(connection: &Connection, agent: AgentId) -> Result<Head, LedgerError> {
+    let head = connection
+        .prepare_cached("SELECT head_seq, head_entry, forks, end_ms, anchor FROM agents WHERE id = ?")
+        .and_then(|mut select| {
+            select
+                .query_row([agent.0], |row| {
+                    Ok(Head {
+                        seq: row.get(0)?,
+                        entry: EntryId(row.get(1)?),
+                        forks: row.get(2)?,
+                        end_ms: row.get(3)?,
+                        anchor: row.get(4)?,
+                    })
+                })
+                .optional()
+        })
+        .doing("read a chain's head")?;
+    Ok(head.unwrap_or(Head::NONE))
+}
+
+fn read_agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
+    let key: [u8; 32] = row.get(2)?;
+    let key = VerifyKey::from_bytes(&key).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(error))
+    })?;
+    let revoked: Option<i64> = row.get(6)?;
+    let reason: Option<String> = row.get(7)?;
+    let online: Option<bool> = row.get(8)?;
+    let presence_ms: Option<i64> = row.get(9)?;
+    Ok(Agent {
+        id: AgentId(row.get(0)?),
+        project: row.get(1)?,
+        kid: key.kid(),
+        key,
+        epoch: row.get(3)?,
+        enrolled_ms: row.get(4)?,
+        hostname: row.get(5)?,
+        revoked: revoked.map(|at_ms| Revoked { at_ms, reason: reason.unwrap_or_default() }),
+        presence: online.zip(presence_ms).map(|(online, since_ms)| Presence { online, since_ms }),
+        head: Head {
+            seq: row.get(10)?,
+            entry: EntryId(row.get(11)?),
+            forks: row.get(12)?,
+            end_ms: row.get(13)?,
+            anchor: row.get(14)?,
+        },
+    })
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let outcome: i32 = row.get(7)?;
+    let findings: String = row.get(8)?;
+    Ok(Entry {
+        index: row.get(0)?,
+        agent: AgentId(row.get(1)?),
+        epoch: row.get(2)?,
+        seq: row.get(3)?,
+        entry: EntryId(row.get(4)?),
+        kind: row.get(5)?,
+        recv_ms: row.get(6)?,
+        outcome: Outcome::try_from(outcome).unwrap_or(Outcome::Unspecified),
+        findings: finding::split(&findings),
+        end_ms: row.get(9)?,
+        envelope: row.get(10)?,
+        log_entry: row.get(11)?,
+        use_rows: row.get(12)?,
+    })
+}

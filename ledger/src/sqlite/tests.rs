@@ -1,0 +1,322 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use proof::log::{LogEntry, Outcome, check_receipt};
+use proof::{EntryId, SigningKey};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::{Head, NewEntry};
+use crate::{Finding, LogKey};
+
+const NOW: i64 = 1_750_000_000_000;
+const AGENT: AgentId = AgentId([7; 16]);
+
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    fn open(&self) -> Sqlite {
+        Sqlite::open(&self.path(), key()).unwrap()
+    }
+}
+
+fn key() -> LogKey {
+    LogKey::from_seed("test.log", &[5; 32]).unwrap().0
+}
+
+fn agent(id: AgentId) -> NewAgent {
+    NewAgent { id, key: SigningKey::from_seed(&[id.0[0]; 32]).verify_key(), hostname: "gateway".to_owned() }
+}
+
+fn enrolled(place: &Place) -> Sqlite {
+    let mut ledger = place.open();
+    ledger.add_token([1; 32], "steel", NOW + 1000).unwrap();
+    ledger.enrol([1; 32], &agent(AGENT), NOW).unwrap().unwrap();
+    ledger
+}
+
+fn entry(seq: u64, salt: u8) -> NewEntry {
+    let mut id = [salt; 32];
+    id[..8].copy_from_slice(&seq.to_be_bytes());
+    NewEntry {
+        agent: AGENT,
+        epoch: 1,
+        kid: proof::Kid([2; 8]),
+        seq,
+        entry: EntryId(id),
+        prev: EntryId([salt; 32]),
+        kind: "window".to_owned(),
+        recv_ms: NOW + i64::try_from(seq).unwrap(),
+        outcome: Outcome::Recorded,
+        findings: BTreeSet::new(),
+        end_ms: Some(NOW),
+        anchor: 0,
+        manifest: None,
+        envelope: Bytes::from(format!("envelope {seq} {salt}")),
+        use_rows: Some(Bytes::from_static(b"rows")),
+    }
+}
+
+fn entries(range: std::ops::Range<u64>) -> Vec<NewEntry> {
+    range.map(|seq| entry(seq, 9)).collect()
+}
+
+#[test]
+fn a_receipt_verifies_with_the_log_key_alone() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let batch = entries(1..6);
+    let receipts = ledger.append(&batch, NOW).unwrap();
+    for (at, (new, receipted)) in batch.iter().zip(&receipts).enumerate() {
+        let checked = check_receipt(&receipted.receipt, new.entry, ledger.log_verifier()).unwrap();
+        assert_eq!((checked.index, checked.size), (at as u64, 5));
+        assert_eq!(checked.entry.seq, new.seq);
+        assert_eq!(checked.origin, "test.log");
+    }
+}
+
+#[test]
+fn an_entry_is_recorded_once_and_asked_for_again_has_the_same_log_entry() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let first = ledger.append(&entries(1..4), NOW).unwrap();
+    let mut late = entry(2, 9);
+    late.recv_ms += 5000;
+    let again = ledger.append(&[late, entry(4, 9), entry(4, 9)], NOW).unwrap();
+    assert_eq!(again[0].receipt.entry, first[1].receipt.entry);
+    assert_eq!((again[0].index, again[1].index, again[2].index), (1, 3, 3));
+    assert_eq!(ledger.read().checkpoint().unwrap().size, 4);
+    let found = ledger.read().find(first[0].entry).unwrap().unwrap();
+    assert_eq!(found.receipt.entry, first[0].receipt.entry);
+    assert_eq!(check_receipt(&found.receipt, found.entry, ledger.log_verifier()).unwrap().size, 4);
+    assert_eq!(ledger.read().find(EntryId([0; 32])).unwrap(), None);
+}
+
+#[test]
+fn what_was_receipted_is_there_after_reopening_at_every_step() {
+    let place = Place::new();
+    drop(enrolled(&place));
+    let mut receipts = Vec::new();
+    for seq in 1..20 {
+        let mut ledger = place.open();
+        receipts.extend(ledger.append(&entries(seq..seq + 1), NOW).unwrap());
+        drop(ledger);
+        let ledger = place.open();
+        assert_eq!(ledger.read().head(AGENT).unwrap().seq, seq);
+        for old in &receipts {
+            let found = ledger.read().find(old.entry).unwrap().unwrap();
+            assert_eq!(found.receipt.entry, old.receipt.entry);
+            check_receipt(&found.receipt, old.entry, ledger.log_verifier()).unwrap();
+            check_receipt(&old.receipt, old.entry, ledger.log_verifier()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_failed_leaves_nothing() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..3), NOW).unwrap();
+    // A second place for the same log index: the third insert of this batch fails.
+    ledger.reader.connection.execute("INSERT INTO use_rows VALUES (4, 0, x'00')", []).unwrap();
+    assert!(ledger.append(&entries(3..9), NOW).is_err());
+    assert_eq!(ledger.read().checkpoint().unwrap().size, 2);
+    assert_eq!(ledger.read().head(AGENT).unwrap().seq, 2);
+    ledger.reader.connection.execute("DELETE FROM use_rows WHERE idx = 4", []).unwrap();
+    let receipts = ledger.append(&entries(3..9), NOW).unwrap();
+    check_receipt(&receipts[5].receipt, receipts[5].entry, ledger.log_verifier()).unwrap();
+}
+
+#[test]
+fn two_writers_of_one_file_keep_one_log() {
+    let place = Place::new();
+    let mut first = enrolled(&place);
+    let mut second = place.open();
+    first.append(&entries(1..4), NOW).unwrap();
+    let receipts = second.append(&entries(4..6), NOW).unwrap();
+    assert_eq!(receipts[0].index, 3);
+    let receipts = first.append(&entries(6..7), NOW).unwrap();
+    assert_eq!(check_receipt(&receipts[0].receipt, receipts[0].entry, first.log_verifier()).unwrap().size, 6);
+}
+
+#[test]
+fn a_changed_tree_does_not_open() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..4), NOW).unwrap();
+    ledger.reader.connection.execute("UPDATE hashes SET hash = zeroblob(32) WHERE idx = 3", []).unwrap();
+    drop(ledger);
+    assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Damaged(_))));
+}
+
+#[test]
+fn a_cut_log_does_not_open() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..4), NOW).unwrap();
+    ledger.reader.connection.execute("DELETE FROM entries WHERE idx = 2", []).unwrap();
+    drop(ledger);
+    assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Damaged(_))));
+}
+
+#[test]
+fn another_log_key_does_not_open_it() {
+    let place = Place::new();
+    drop(place.open());
+    let (other, _) = LogKey::from_seed("test.log", &[6; 32]).unwrap();
+    assert!(matches!(Sqlite::open(&place.path(), other), Err(LedgerError::OtherLog { .. })));
+}
+
+#[test]
+fn a_newer_format_does_not_open() {
+    let place = Place::new();
+    place.open().reader.connection.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Newer { found: 99, known: 1 })));
+    assert!(matches!(Reader::open(&place.path()), Err(LedgerError::Newer { .. })));
+}
+
+#[test]
+fn a_token_enrols_one_agent_once() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let again = ledger.enrol([1; 32], &agent(AGENT), NOW + 9999).unwrap().unwrap();
+    assert_eq!((again.enrolled_ms, again.epoch, again.project.as_str()), (NOW, 1, "steel"));
+    let other = AgentId([8; 16]);
+    assert_eq!(ledger.enrol([1; 32], &agent(other), NOW).unwrap().unwrap_err(), TokenRefused::Taken);
+    assert_eq!(ledger.enrol([2; 32], &agent(other), NOW).unwrap().unwrap_err(), TokenRefused::Unknown);
+    ledger.add_token([2; 32], "steel", NOW + 10).unwrap();
+    assert_eq!(ledger.enrol([2; 32], &agent(other), NOW + 10).unwrap().unwrap_err(), TokenRefused::Expired);
+    assert_eq!(ledger.enrol([2; 32], &agent(AGENT), NOW).unwrap().unwrap_err(), TokenRefused::Enrolled);
+    assert_eq!(ledger.read().projects(NOW).unwrap()[0].open_tokens, 1);
+    ledger.enrol([2; 32], &agent(other), NOW + 1).unwrap().unwrap();
+    let projects = ledger.read().projects(NOW).unwrap();
+    assert_eq!((projects.len(), projects[0].agents, projects[0].open_tokens), (1, 2, 0));
+    assert_eq!(ledger.read().agents(Some("steel")).unwrap().len(), 2);
+    assert_eq!(ledger.read().agents(Some("paper")).unwrap().len(), 0);
+}
+
+#[test]
+fn a_revocation_keeps_its_first_reason_and_the_entries() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..3), NOW).unwrap();
+    assert!(ledger.revoke(AGENT, "stolen", NOW + 1).unwrap());
+    assert!(ledger.revoke(AGENT, "again", NOW + 2).unwrap());
+    assert!(!ledger.revoke(AgentId([1; 16]), "nobody", NOW).unwrap());
+    let revoked = ledger.read().agent(AGENT).unwrap().unwrap().revoked.unwrap();
+    assert_eq!((revoked.at_ms, revoked.reason.as_str()), (NOW + 1, "stolen"));
+    assert_eq!(ledger.read().entries(Some(AGENT), 0, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn use_rows_go_and_the_rest_stays_verifiable() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let receipts = ledger.append(&entries(1..5), NOW).unwrap();
+    assert_eq!(ledger.delete_use_rows(NOW + 3).unwrap(), 2);
+    let held = ledger.read().entries(Some(AGENT), 0, 10).unwrap();
+    let rows: Vec<_> = held.iter().map(|entry| entry.use_rows.is_some()).collect();
+    assert_eq!(rows, [false, false, true, true]);
+    assert_eq!(held[0].envelope, b"envelope 1 9");
+    let found = ledger.read().find(receipts[0].entry).unwrap().unwrap();
+    check_receipt(&found.receipt, receipts[0].entry, ledger.log_verifier()).unwrap();
+}
+
+#[test]
+fn entries_come_back_as_they_were_given() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let mut odd = entry(1, 9);
+    odd.findings = BTreeSet::from([Finding::Late, Finding::ClockBack]);
+    odd.outcome = Outcome::Finding;
+    odd.manifest = Some([3; 16]);
+    ledger.append(&[odd.clone()], NOW).unwrap();
+    let reader = Reader::open(&place.path()).unwrap();
+    let held = reader.entry(0).unwrap().unwrap();
+    assert_eq!((held.findings, held.outcome, held.end_ms), (odd.findings, odd.outcome, odd.end_ms));
+    assert_eq!(LogEntry::parse(&held.log_entry).unwrap().recv_ms, odd.recv_ms);
+    assert!(reader.knows_manifest(AGENT, [3; 16]).unwrap());
+    assert!(!reader.knows_manifest(AgentId([1; 16]), [3; 16]).unwrap());
+    assert_eq!(reader.entries(None, 0, 10).unwrap().len(), 1);
+    assert_eq!(reader.entries(None, 1, 10).unwrap().len(), 0);
+    assert!(reader.entry(1).unwrap().is_none());
+}
+
+#[test]
+fn a_conflict_is_counted_and_does_not_take_the_head() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let mut other = entry(2, 8);
+    other.outcome = Outcome::Conflict;
+    ledger.append(&[entry(1, 9), entry(2, 9), other], NOW).unwrap();
+    let head = ledger.read().head(AGENT).unwrap();
+    assert_eq!(head, Head { seq: 2, entry: entry(2, 9).entry, forks: 1, end_ms: Some(NOW), anchor: 0 });
+    assert!(ledger.read().holds(AGENT, 2, Some(EntryId([8; 32]))).unwrap());
+    assert!(!ledger.read().holds(AGENT, 2, Some(EntryId([7; 32]))).unwrap());
+    assert_eq!(ledger.read().seq_of(AGENT, entry(2, 8).entry).unwrap(), Some(2));
+}
+
+#[test]
+fn refusals_are_counted_by_agent_and_name() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let refusal =
+        |agent, text: &str| NewRefusal { agent, name: "bad_signature", at_ms: NOW, text: text.to_owned() };
+    ledger.count_refusals(&[refusal(Some(AGENT), "a"), refusal(None, "b")]).unwrap();
+    ledger.count_refusals(&[refusal(Some(AGENT), &"很".repeat(500))]).unwrap();
+    let mut counts = ledger.read().refusals().unwrap();
+    counts.sort_by_key(|count| count.count);
+    assert_eq!((counts[0].agent, counts[0].count), (None, 1));
+    assert_eq!((counts[1].agent, counts[1].count), (Some(AGENT), 2));
+    assert_eq!(counts[1].text.chars().count(), 200);
+}
+
+#[test]
+fn old_roots_are_known_and_future_ones_are_not() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..4), NOW).unwrap();
+    let root = ledger.read().checkpoint().unwrap().hash;
+    ledger.append(&entries(4..9), NOW).unwrap();
+    drop(ledger);
+    let ledger = place.open();
+    assert_eq!(ledger.read().root_at(3).unwrap(), Some(root));
+    assert_eq!(ledger.read().root_at(9).unwrap(), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    /// Batches of any size, with reopening between them: every receipt, old and new, verifies.
+    #[test]
+    fn every_receipt_verifies_whatever_the_batches(batches in proptest::collection::vec((1_u64..30, any::<bool>()), 1..8)) {
+        let place = Place::new();
+        let mut ledger = enrolled(&place);
+        let mut seq = 1;
+        let mut receipts = Vec::new();
+        for (size, reopen) in batches {
+            receipts.extend(ledger.append(&entries(seq..seq + size), NOW).unwrap());
+            seq += size;
+            if reopen {
+                drop(ledger);
+                ledger = place.open();
+            }
+        }
+        for old in &receipts {
+            prop_assert!(check_receipt(&old.receipt, old.entry, ledger.log_verifier()).is_ok());
+            let found = ledger.read().find(old.entry).unwrap().unwrap();
+            let checked = check_receipt(&found.receipt, old.entry, ledger.log_verifier()).unwrap();
+            prop_assert_eq!((checked.index, checked.size), (old.index, seq - 1));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Where pages get what they show.
+//!
+//! A page asks a [`Source`] and draws the answer; it reads no store and scores nothing. [`crate::Board`] is the
+//! source of a running server; tests and examples bring their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use ledger::{Entry, Finding, Receipted, RefusalCount};
+use proof::wire::SourceKind;
+use proof::{AgentId, EntryId, Kid};
+use scorer::{Assessment, Project};
+
+use crate::chart::Hour;
+use crate::lang::Lang;
+pub use crate::pages::Names;
+
+/// Answers what the pages ask. Called on threads that may block; every answer is for now, and cheap: what is dear is
+/// kept ready.
+pub trait Source: Send + Sync + 'static {
+    /// Server's Unix milliseconds, for "made at" and nothing else.
+    fn now_ms(&self) -> i64;
+
+    /// All firms, in any order.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn firms(&self) -> Result<Vec<Arc<Firm>>, SourceError>;
+
+    /// The firm of this project id.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn firm(&self, id: &str) -> Result<Option<Arc<Firm>>, SourceError>;
+
+    /// All entries that belong to this local day of a firm, in the order of gateway and sequence; at most
+    /// [`MAX_DAY`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn day(&self, firm: &str, date: Date) -> Result<Vec<Entry>, SourceError>;
+
+    /// The entries at this place of a chain of this firm: none, one, or several where the chain forked.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn entries(&self, firm: &str, agent: AgentId, seq: u64) -> Result<Vec<Entry>, SourceError>;
+
+    /// The receipt of an entry.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn receipt(&self, entry: EntryId) -> Result<Option<Receipted>, SourceError>;
+
+    /// Where the log stands.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn log(&self) -> Result<LogFacts, SourceError>;
+}
+
+/// Most entries a day's page lists: three gateways that seal at every mark, and some.
+pub const MAX_DAY: usize = 600;
+
+/// Why a source has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The ledger does not answer. Worth trying again.
+    #[error("ledger cannot be read")]
+    Ledger(#[from] ledger::LedgerError),
+    /// The source is not ready: it still reads what the ledger holds.
+    #[error("still reading the ledger")]
+    NotReady,
+}
+
+/// The log, as every page about a chain names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogFacts {
+    /// Entries under the newest checkpoint.
+    pub size: u64,
+    /// That checkpoint, a C2SP signed note; empty before the first.
+    pub checkpoint: String,
+    /// The log's verifier key, as `inuse-verify` takes it.
+    pub verifier_key: String,
+    /// Independent witnesses configured.
+    pub witnesses: u32,
+}
+
+/// One gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its id.
+    pub agent: AgentId,
+    /// What it calls itself.
+    pub hostname: String,
+    /// Hint of its key.
+    pub kid: Kid,
+    /// When it was enrolled, Unix ms.
+    pub enrolled_ms: i64,
+    /// Connected, by its last status or last will; `None` before the first.
+    pub online: Option<bool>,
+    /// When its newest entry was received, Unix ms.
+    pub last_recv_ms: Option<i64>,
+    /// Highest sequence held.
+    pub seq: u64,
+    /// Entries recorded as conflicts.
+    pub forks: u32,
+    /// Why its key is no longer believed.
+    pub revoked: Option<String>,
+}
+
+/// What the ledger counts for one firm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainFacts {
+    /// Windows recorded.
+    pub windows: u64,
+    /// Outages declared.
+    pub outages: u64,
+    /// Manifests recorded.
+    pub manifests: u64,
+    /// Entries of kinds this version does not understand.
+    pub others: u64,
+    /// Odd things, each with how often.
+    pub findings: BTreeMap<Finding, u64>,
+    /// What was refused on this firm's topics.
+    pub refusals: Vec<RefusalCount>,
+}
+
+/// One source, hour by hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStrip {
+    /// Which gateway.
+    pub agent: AgentId,
+    /// Index in its manifest.
+    pub source: u32,
+    /// What kind of thing it is.
+    pub kind: SourceKind,
+    /// Each day that has a window.
+    pub days: BTreeMap<Date, [Hour; 24]>,
+}
+
+/// One firm with all its page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firm {
+    /// What was declared.
+    pub project: Project,
+    /// What the scorer says.
+    pub assessment: Assessment,
+    /// Its gateways, in the order of their enrolment.
+    pub gateways: Vec<Gateway>,
+    /// What its numbers stand for, by gateway.
+    pub names: BTreeMap<AgentId, Names>,
+    /// What the ledger counts.
+    pub chain: ChainFacts,
+    /// Its sources.
+    pub strips: Vec<SourceStrip>,
+}
+
+impl Firm {
+    /// Project id.
+    pub fn id(&self) -> &str {
+        &self.project.id
+    }
+
+    /// Its name in this language; the Chinese one where there is no English.
+    pub fn name(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::En if !self.project.name_en.is_empty() => &self.project.name_en,
+            Lang::En | Lang::Zh => &self.project.name_zh,
+        }
+    }
+
+    /// Minutes east of UTC that its times are written in.
+    pub fn offset_minutes(&self) -> i32 {
+        self.project.utc_offset_minutes
+    }
+
+    /// What a gateway's numbers stand for; numbers alone before its first manifest.
+    pub fn names(&self, agent: AgentId) -> &Names {
+        static NONE: Names = Names::NONE;
+        self.names.get(&agent).unwrap_or(&NONE)
+    }
+
+    /// When its newest entry was received.
+    pub fn last_recv_ms(&self) -> Option<i64> {
+        self.gateways.iter().filter_map(|gateway| gateway.last_recv_ms).max()
+    }
+
+    /// Entries recorded as conflicts.
+    pub fn forks(&self) -> u32 {
+        self.gateways.iter().fold(0, |sum, gateway| sum.saturating_add(gateway.forks))
+    }
+}

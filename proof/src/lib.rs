@@ -1,0 +1,48 @@
+//! Observation, window, proof, envelope, receipt: bytes, hashes, signatures, Merkle trees.
+//!
+//! A proof claims one narrow thing: the key enrolled for this gateway committed to exactly these observations, in
+//! this order. `docs/protocol.md` is the text, `proto/inuse.proto` the tags; this crate is both, as code.
+//!
+//! What is deliberately absent: tokio, clocks, files, network. Time and randomness come in as arguments.
+//! Everything read from outside is bounded before it is allocated, and what was signed is never encoded again.
+
+pub mod answer;
+pub mod catalogue;
+pub mod envelope;
+pub mod features;
+pub mod ids;
+pub mod keys;
+pub mod leaf;
+pub mod log;
+pub mod observation;
+pub mod payload;
+pub mod pseudonym;
+pub mod raw;
+pub mod userows;
+/// The wire's messages, as `proto/inuse.proto` lists them.
+pub mod wire {
+    #![allow(missing_docs, clippy::all, clippy::pedantic, clippy::wildcard_enum_match_arm, reason = "generated")]
+    include!(concat!(env!("OUT_DIR"), "/inuse.v1.rs"));
+}
+pub mod window;
+
+pub use answer::{Answer, RefusalName};
+pub use catalogue::Cause;
+pub use envelope::{Envelope, EnvelopeError, Parcel};
+pub use ids::{AgentId, EntryId, Kid};
+pub use keys::{SigningKey, VerifyKey};
+pub use observation::{Observation, Quality, Reading, Record, Records, What};
+pub use payload::Payload;
+pub use window::{Sealed, Windows};
+
+/// Length of a window: ten minutes, a constant of inuse/v1.
+pub const WINDOW_MS: i64 = 600_000;
+
+/// Largest window payload in bytes.
+pub const MAX_WINDOW: usize = 8 * 1024;
+
+/// Largest manifest payload in bytes.
+pub const MAX_MANIFEST: usize = 256 * 1024;
+
+/// Largest parcel in bytes: the largest payload, its envelope, and the use rows of a very busy window.
+pub const MAX_PARCEL: usize = 300 * 1024;

@@ -1,0 +1,263 @@
+//! The server's log as the gateway, the verifier and an expert see it: entry, receipt, checkpoint.
+//!
+//! A receipt is a [`LogEntry`] and a C2SP tlog-proof: the entry's place in an RFC 6962 tree and a checkpoint, signed
+//! as a C2SP signed note by the log key. Checking one needs the log's verifier key and nothing else.
+
+use data_encoding::BASE64;
+use prost::Message as _;
+use signed_note::{Note, StandardVerifier, VerifierList};
+use tlog_tiles::{Checkpoint, Hash, check_record, record_hash};
+
+use crate::ids::{EntryId, Kid};
+use crate::wire;
+
+pub use crate::wire::Outcome;
+
+const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
+
+/// Largest proof text that is read.
+const MAX_PROOF: usize = 12 * 1024;
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The payload's kind.
+    pub kind: String,
+    /// Which key signed.
+    pub kid: Kid,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Place in the gateway's chain.
+    pub seq: u64,
+    /// What the envelope is called: binds kind, suite and payload.
+    pub entry: EntryId,
+    /// When the server had it, by the server's clock, Unix ms.
+    pub recv_ms: i64,
+    /// What the ingester made of it.
+    pub outcome: Outcome,
+}
+
+/// A receipt that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The entry.
+    pub entry: LogEntry,
+    /// Its place in the log, from 0.
+    pub index: u64,
+    /// Size of the tree of the checkpoint.
+    pub size: u64,
+    /// Hash of that tree.
+    pub root: [u8; 32],
+    /// The log's name.
+    pub origin: String,
+}
+
+/// Why a receipt does not show what it claims.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// Bytes or text of the wrong form.
+    #[error("unreadable receipt: {0}")]
+    Unreadable(&'static str),
+    /// The verifier key itself is not one.
+    #[error("not a verifier key of a log")]
+    BadLogKey,
+    /// The checkpoint is not signed by the log key.
+    #[error("checkpoint is not signed by the log's key")]
+    NotTheLog,
+    /// The entry is not at that place of that tree.
+    #[error("entry is not in the checkpoint's tree")]
+    NotIncluded,
+    /// The receipt is for another entry.
+    #[error("receipt is for another entry")]
+    OtherEntry,
+}
+
+impl LogEntry {
+    /// The bytes that are hashed into the log.
+    pub fn encode(&self) -> Vec<u8> {
+        wire::LogEntry {
+            version: 1,
+            kind: self.kind.clone(),
+            kid: self.kid.0.to_vec(),
+            epoch: self.epoch,
+            seq: self.seq,
+            entry: self.entry.0.to_vec(),
+            recv_ms: self.recv_ms,
+            outcome: self.outcome.into(),
+        }
+        .encode_to_vec()
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// When the bytes are not one.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        let wrong = ReceiptError::Unreadable;
+        let raw = wire::LogEntry::decode(bytes).map_err(|_| wrong("entry is not a log entry"))?;
+        if raw.version != 1 {
+            return Err(wrong("unknown version of log entry"));
+        }
+        Ok(Self {
+            outcome: Outcome::try_from(raw.outcome).map_err(|_| wrong("unknown outcome"))?,
+            kid: Kid(raw.kid.as_slice().try_into().map_err(|_| wrong("kid is not 8 bytes"))?),
+            entry: raw.entry.as_slice().try_into().map_err(|_| wrong("entry id is not 32 bytes"))?,
+            kind: raw.kind,
+            epoch: raw.epoch,
+            seq: raw.seq,
+            recv_ms: raw.recv_ms,
+        })
+    }
+}
+
+/// Writes a proof text: C2SP tlog-proof@v1. `path` runs from the leaf up; `checkpoint` is the whole signed note.
+pub fn proof_text(index: u64, path: &[[u8; 32]], checkpoint: &str) -> String {
+    let mut text = format!("{FIRST_LINE}\nindex {index}\n");
+    for hash in path {
+        text.push_str(&BASE64.encode(hash));
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(checkpoint);
+    text
+}
+
+/// Checks a receipt: the log key signed the checkpoint, the entry stands at its place in that tree, and it is the
+/// entry of `expected`. `log_key` is the log's verifier key text (`name+hash+key`), pinned at enrolment.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn check_receipt(receipt: &wire::Receipt, expected: EntryId, log_key: &str) -> Result<Receipt, ReceiptError> {
+    let entry = LogEntry::parse(&receipt.entry)?;
+    if entry.entry != expected {
+        return Err(ReceiptError::OtherEntry);
+    }
+    let (index, path, note) = parse_proof(&receipt.proof)?;
+    let checkpoint = check_checkpoint(note, log_key)?;
+    check_record(&path, checkpoint.size(), *checkpoint.hash(), index, record_hash(&receipt.entry))
+        .map_err(|_| ReceiptError::NotIncluded)?;
+    let (size, root, origin) = (checkpoint.size(), checkpoint.hash().0, checkpoint.origin().to_owned());
+    Ok(Receipt { entry, index, size, root, origin })
+}
+
+/// Checks a checkpoint's signature and reads it.
+///
+/// # Errors
+/// When it is not a checkpoint of this log.
+fn check_checkpoint(note: &str, log_key: &str) -> Result<Checkpoint, ReceiptError> {
+    let verifier = StandardVerifier::new(log_key).map_err(|_| ReceiptError::BadLogKey)?;
+    let name = signed_note::Verifier::name(&verifier).to_owned();
+    let note = Note::from_bytes(note.as_bytes()).map_err(|_| ReceiptError::Unreadable("checkpoint is not a note"))?;
+    note.verify(&VerifierList::new(vec![Box::new(verifier)])).map_err(|_| ReceiptError::NotTheLog)?;
+    let checkpoint =
+        Checkpoint::from_bytes(note.text()).map_err(|_| ReceiptError::Unreadable("note is not a checkpoint"))?;
+    // A log key signs for its own log only.
+    if checkpoint.origin() == name { Ok(checkpoint) } else { Err(ReceiptError::NotTheLog) }
+}
+
+fn parse_proof(text: &str) -> Result<(u64, Vec<Hash>, &str), ReceiptError> {
+    let wrong = ReceiptError::Unreadable;
+    if text.len() > MAX_PROOF {
+        return Err(wrong("proof is too long"));
+    }
+    let (head, checkpoint) = text.split_once("\n\n").ok_or(wrong("proof has no checkpoint"))?;
+    let mut lines = head.lines().peekable();
+    if lines.next() != Some(FIRST_LINE) {
+        return Err(wrong("not a tlog-proof of version 1"));
+    }
+    lines.next_if(|line| line.starts_with("extra "));
+    let index = lines.next().and_then(|line| line.strip_prefix("index ")).ok_or(wrong("proof has no index"))?;
+    if index.len() > 1 && index.starts_with('0') || !index.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong("index is not a number"));
+    }
+    let index = index.parse().map_err(|_| wrong("index is not a number"))?;
+    let mut path = Vec::new();
+    for line in lines {
+        let hash = BASE64.decode(line.as_bytes()).map_err(|_| wrong("a hash is not base64"))?;
+        path.push(Hash(hash.try_into().map_err(|_| wrong("a hash is not 32 bytes"))?));
+        if path.len() > 64 {
+            return Err(wrong("path is too long"));
+        }
+    }
+    Ok((index, path, checkpoint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use signed_note::StandardSigner;
+    use tlog_tiles::node_hash;
+
+    /// The log key of the tests: the C2SP text form of a key made from a fixed seed.
+    fn log_key() -> (StandardSigner, String) {
+        use sha2::{Digest as _, Sha256};
+        let seed = [5_u8; 32];
+        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+        let mut typed = vec![1_u8];
+        typed.extend_from_slice(public.as_bytes());
+        let id = Sha256::new().chain_update(b"test.log\n").chain_update(&typed).finalize();
+        let id = data_encoding::HEXLOWER.encode(&id[..4]);
+        let mut secret = vec![1_u8];
+        secret.extend_from_slice(&seed);
+        let skey = format!("PRIVATE+KEY+test.log+{id}+{}", BASE64.encode(&secret));
+        (StandardSigner::new(&skey).unwrap(), format!("test.log+{id}+{}", BASE64.encode(&typed)))
+    }
+
+    fn entry(seq: u64) -> LogEntry {
+        LogEntry {
+            kind: "window".to_owned(),
+            kid: Kid([1; 8]),
+            epoch: 1,
+            seq,
+            entry: EntryId([u8::try_from(seq).unwrap(); 32]),
+            recv_ms: 1_750_000_000_000,
+            outcome: Outcome::Recorded,
+        }
+    }
+
+    /// Three entries in the log, and the receipt of the second.
+    fn receipt() -> (wire::Receipt, String) {
+        let (signer, vkey) = log_key();
+        let leaves: Vec<_> = (1..=3).map(|seq| record_hash(&entry(seq).encode())).collect();
+        let root = node_hash(node_hash(leaves[0], leaves[1]), leaves[2]);
+        let text = Checkpoint::new("test.log", 3, root, "").unwrap().to_bytes();
+        let mut note = Note::new(&text, &[]).unwrap();
+        note.add_sigs(&[&signer]).unwrap();
+        let checkpoint = String::from_utf8(note.to_bytes()).unwrap();
+        let proof = proof_text(1, &[leaves[0].0, leaves[2].0], &checkpoint);
+        (wire::Receipt { entry: entry(2).encode(), proof }, vkey)
+    }
+
+    #[test]
+    fn a_receipt_shows_inclusion() {
+        let (receipt, vkey) = receipt();
+        let checked = check_receipt(&receipt, EntryId([2; 32]), &vkey).unwrap();
+        assert_eq!((checked.index, checked.size, checked.entry), (1, 3, entry(2)));
+    }
+
+    #[test]
+    fn a_receipt_is_for_one_entry_of_one_log() {
+        let (receipt, vkey) = receipt();
+        let check = |receipt: &wire::Receipt, key: &str| check_receipt(receipt, EntryId([2; 32]), key).unwrap_err();
+        assert_eq!(check_receipt(&receipt, EntryId([3; 32]), &vkey), Err(ReceiptError::OtherEntry));
+        assert_eq!(check(&receipt, "nonsense"), ReceiptError::BadLogKey);
+
+        let mut other = entry(2);
+        other.recv_ms += 1;
+        assert_eq!(check(&wire::Receipt { entry: other.encode(), ..receipt.clone() }, &vkey), ReceiptError::NotIncluded);
+
+        let moved = receipt.proof.replace("index 1", "index 0");
+        assert_eq!(check(&wire::Receipt { proof: moved, ..receipt.clone() }, &vkey), ReceiptError::NotIncluded);
+
+        let grown = receipt.proof.replace("test.log\n3\n", "test.log\n4\n");
+        assert_eq!(check(&wire::Receipt { proof: grown, ..receipt.clone() }, &vkey), ReceiptError::NotTheLog);
+
+        let short: String = receipt.proof.lines().enumerate().filter(|(at, _)| *at != 2).map(|(_, l)| format!("{l}\n")).collect();
+        assert_eq!(check(&wire::Receipt { proof: short, ..receipt }, &vkey), ReceiptError::NotIncluded);
+    }
+
+    #[test]
+    fn a_log_entry_is_small() {
+        assert!(entry(2).encode().len() <= 80, "{} bytes", entry(2).encode().len());
+    }
+}

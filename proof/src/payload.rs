@@ -1,0 +1,233 @@
+//! What is inside an envelope, checked: the header every kind starts with, and the kinds this reader understands.
+
+use prost::Message as _;
+
+use crate::envelope::{MANIFEST, OUTAGE, WINDOW};
+use crate::ids::{AgentId, EntryId};
+use crate::{WINDOW_MS, wire};
+
+/// The header of any chain payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Whose chain.
+    pub agent: AgentId,
+    /// Key epoch, from 1.
+    pub epoch: u32,
+    /// Place in the chain, from 1; all kinds share it.
+    pub seq: u64,
+    /// Entry id of the one before; [`EntryId::NONE`] at 1.
+    pub prev: EntryId,
+    /// First 8 bytes of SHA-256(kernel boot id).
+    pub boot: [u8; 8],
+    /// Boots this agent has seen, from 1.
+    pub boot_count: u32,
+    /// When it was made, by the gateway's wall clock, Unix ms.
+    pub wall_ms: i64,
+    /// When it was made, ms since boot.
+    pub mono_ms: u64,
+    /// Gateway minus server in ms, where they were compared since boot.
+    pub skew_ms: Option<i64>,
+}
+
+/// A payload of a kind this reader understands, or the word that it does not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// Ten minutes of one gateway.
+    Window(Box<wire::Window>),
+    /// What is watched, and what it stands for.
+    Manifest(Box<wire::ManifestBody>),
+    /// A silence, declared.
+    Outage(wire::Outage),
+    /// Of a later version: stored and receipted, not understood.
+    Unknown(String),
+}
+
+/// Why a payload's bytes are not what its kind promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// Not the protobuf message.
+    #[error("not a {kind}: {problem}")]
+    Unparsable {
+        /// The kind.
+        kind: String,
+        /// What the decoder said.
+        problem: String,
+    },
+    /// No header, or one with a field of the wrong form.
+    #[error("header: {0}")]
+    Header(&'static str),
+    /// A header version this reader does not know.
+    #[error("unknown header version {0}")]
+    UnknownVersion(u32),
+    /// A field outside its bounds.
+    #[error("{0}")]
+    Bounds(&'static str),
+}
+
+impl Header {
+    /// Reads the header that starts any payload.
+    ///
+    /// # Errors
+    /// When there is none, or it is not one.
+    pub fn parse(payload: &[u8]) -> Result<Self, PayloadError> {
+        let any = wire::AnyPayload::decode(payload)
+            .map_err(|error| PayloadError::Unparsable { kind: "payload".to_owned(), problem: error.to_string() })?;
+        Self::check(any.header.ok_or(PayloadError::Header("missing"))?)
+    }
+
+    fn check(raw: wire::Header) -> Result<Self, PayloadError> {
+        if raw.version != 1 {
+            return Err(PayloadError::UnknownVersion(raw.version));
+        }
+        let boot = raw.boot.ok_or(PayloadError::Header("no boot"))?;
+        let clocks = raw.clocks.ok_or(PayloadError::Header("no clocks"))?;
+        let header = Self {
+            agent: raw.agent.as_slice().try_into().map_err(|_| PayloadError::Header("agent is not 16 bytes"))?,
+            epoch: raw.epoch,
+            seq: raw.seq,
+            prev: raw.prev.as_slice().try_into().map_err(|_| PayloadError::Header("prev is not 32 bytes"))?,
+            boot: boot.id.as_slice().try_into().map_err(|_| PayloadError::Header("boot id is not 8 bytes"))?,
+            boot_count: boot.count,
+            wall_ms: clocks.wall_ms,
+            mono_ms: clocks.mono_ms,
+            skew_ms: (clocks.trust == i32::from(wire::Trust::Server)).then_some(clocks.skew_ms),
+        };
+        if header.seq == 0 || header.epoch == 0 {
+            return Err(PayloadError::Header("seq and epoch count from 1"));
+        }
+        if (header.seq == 1) != (header.prev == EntryId::NONE) {
+            return Err(PayloadError::Header("prev is empty at seq 1 and only there"));
+        }
+        Ok(header)
+    }
+
+    /// The wire's form.
+    pub fn wire(&self) -> wire::Header {
+        wire::Header {
+            version: 1,
+            agent: self.agent.0.to_vec(),
+            epoch: self.epoch,
+            seq: self.seq,
+            prev: self.prev.0.to_vec(),
+            boot: Some(wire::Boot { id: self.boot.to_vec(), count: self.boot_count }),
+            clocks: Some(wire::Clocks {
+                wall_ms: self.wall_ms,
+                mono_ms: self.mono_ms,
+                trust: self.skew_ms.map_or(wire::Trust::Unknown, |_| wire::Trust::Server).into(),
+                skew_ms: self.skew_ms.unwrap_or(0),
+            }),
+        }
+    }
+}
+
+impl Payload {
+    /// Reads a payload of this kind, within bounds.
+    ///
+    /// # Errors
+    /// When the bytes are not what a known kind promises. A kind this reader does not know is not an error.
+    pub fn parse(kind: &str, bytes: &[u8]) -> Result<Self, PayloadError> {
+        let unparsable =
+            |error: prost::DecodeError| PayloadError::Unparsable { kind: kind.to_owned(), problem: error.to_string() };
+        match kind {
+            WINDOW => {
+                let window = wire::Window::decode(bytes).map_err(unparsable)?;
+                check_window(&window)?;
+                Ok(Self::Window(Box::new(window)))
+            }
+            MANIFEST => {
+                let manifest = wire::Manifest::decode(bytes).map_err(unparsable)?;
+                let body = wire::ManifestBody::decode(manifest.body.as_slice()).map_err(unparsable)?;
+                check_manifest(&body)?;
+                Ok(Self::Manifest(Box::new(body)))
+            }
+            OUTAGE => {
+                let outage = wire::Outage::decode(bytes).map_err(unparsable)?;
+                if outage.to_ms < outage.from_ms {
+                    return Err(PayloadError::Bounds("an outage ends before it begins"));
+                }
+                Ok(Self::Outage(outage))
+            }
+            other => Ok(Self::Unknown(other.to_owned())),
+        }
+    }
+}
+
+/// The encoded manifest payload: the body's bytes are kept as they are, because windows name their hash.
+pub fn encode_manifest(header: &Header, body: &[u8]) -> Vec<u8> {
+    wire::Manifest { header: Some(header.wire()), body: body.to_vec() }.encode_to_vec()
+}
+
+/// First 16 bytes of SHA-256 of the body: what windows call their manifest.
+pub fn manifest_hash(body: &[u8]) -> [u8; 16] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(body)[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+fn check_window(window: &wire::Window) -> Result<(), PayloadError> {
+    let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+    bounds(i64::from(window.length_ms) <= WINDOW_MS, "a window is longer than ten minutes")?;
+    bounds(window.root.len() == 32, "root is not 32 bytes")?;
+    bounds(window.manifest.len() == 16, "manifest is not 16 bytes")?;
+    bounds(window.use_digest.is_empty() || window.use_digest.len() == 32, "use digest is not 32 bytes")?;
+    bounds(window.shapes.len() <= 64, "more than 64 shapes")?;
+    bounds(window.shapes.iter().all(|s| s.levels.len() == 5 && s.tag.len() == 8), "a shape of the wrong form")?;
+    bounds(
+        window.sources.iter().all(|s| s.source > 0 && s.source <= u32::from(u16::MAX)),
+        "a source index outside 1 to 65535",
+    )?;
+    bounds(window.gaps.iter().all(|g| g.from_s <= g.to_s), "a gap ends before it begins")
+}
+
+fn check_manifest(body: &wire::ManifestBody) -> Result<(), PayloadError> {
+    let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+    bounds(body.version == 1, "unknown manifest version")?;
+    bounds(body.utc_offset_minutes.abs() <= 14 * 60, "a clock offset of more than 14 hours")?;
+    bounds(body.sources.len() <= 1024, "more than 1024 sources")?;
+    bounds(
+        body.sources.iter().zip(1..).all(|(source, index)| source.index == index),
+        "sources are not numbered from 1 in order",
+    )?;
+    bounds(body.sources.iter().all(|s| s.cadence_s > 0), "a source without cadence")?;
+    bounds(body.modules.len() <= 256, "more than 256 modules")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            agent: AgentId([9; 16]),
+            epoch: 1,
+            seq: 1,
+            prev: EntryId::NONE,
+            boot: [1; 8],
+            boot_count: 3,
+            wall_ms: 1_750_000_000_000,
+            mono_ms: 77,
+            skew_ms: Some(-4),
+        }
+    }
+
+    #[test]
+    fn a_header_is_read_from_any_kind() {
+        let payload = wire::Outage { header: Some(header().wire()), ..Default::default() }.encode_to_vec();
+        assert_eq!(Header::parse(&payload), Ok(header()));
+        assert_eq!(Payload::parse("label", &payload), Ok(Payload::Unknown("label".to_owned())));
+    }
+
+    #[test]
+    fn headers_of_the_wrong_form_are_refused() {
+        let refused = |change: fn(&mut wire::Header)| {
+            let mut raw = header().wire();
+            change(&mut raw);
+            Header::parse(&wire::AnyPayload { header: Some(raw) }.encode_to_vec()).unwrap_err()
+        };
+        assert_eq!(refused(|raw| raw.version = 2), PayloadError::UnknownVersion(2));
+        assert!(matches!(refused(|raw| raw.seq = 0), PayloadError::Header(_)));
+        assert!(matches!(refused(|raw| raw.seq = 2), PayloadError::Header(_)));
+        assert!(matches!(refused(|raw| raw.prev = vec![1; 31]), PayloadError::Header(_)));
+        assert!(matches!(refused(|raw| raw.agent.clear()), PayloadError::Header(_)));
+        assert!(matches!(Header::parse(b""), Err(PayloadError::Header("missing"))));
+    }
+}

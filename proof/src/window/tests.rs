@@ -1,0 +1,211 @@
+use super::*;
+use crate::envelope::{Envelope, WINDOW};
+use crate::ids::{AgentId, EntryId};
+use crate::keys::SigningKey;
+use crate::observation::{Record, Records};
+use crate::payload::Payload;
+use crate::wire::{ActionClass, ActorClass, ExclusionReason};
+
+/// A ten-minute mark.
+const START: i64 = 2_000_000 * WINDOW_MS;
+
+fn body(devices: u32, logs: u32) -> wire::ManifestBody {
+    let point = |index, role: Role, signal| wire::Point { index, role: role.into(), signal, share: Share::Shape.into() };
+    let source = |index, kind: SourceKind, points| wire::Source {
+        index,
+        kind: kind.into(),
+        cadence_s: 10,
+        points,
+        ..Default::default()
+    };
+    let points = vec![point(0, Role::Running, true), point(1, Role::Measure, false)];
+    let mut sources: Vec<_> = (1..=devices).map(|index| source(index, SourceKind::Modbus, points.clone())).collect();
+    sources.extend((devices + 1..=devices + logs).map(|index| source(index, SourceKind::Log, Vec::new())));
+    wire::ManifestBody { version: 1, utc_offset_minutes: 480, sources, ..Default::default() }
+}
+
+fn windows(devices: u32, logs: u32) -> Windows {
+    let mut windows = Windows::new(body(devices, logs), [7; 8], PseudonymKey::new([1; 32]));
+    windows.open(START, 5_000, WindowSecret([2; 32]));
+    windows
+}
+
+fn cycle(source: u16, dt_ms: i64, running: f64) -> Observation {
+    let reading = |value: f64| Reading { quality: Quality::Good, raw: value.to_be_bytes().to_vec(), value: Some(value) };
+    let what = What::Cycle(vec![reading(running), reading(20.5 + running)]);
+    Observation { source, at_ms: START + dt_ms, rtt_us: Some(900), what }
+}
+
+fn record(position: u64, event_ms: i64, account: &str) -> Record {
+    Record {
+        position,
+        fields: vec![b"report".to_vec(), account.as_bytes().to_vec()],
+        event_ms: Some(event_ms),
+        account: Some(account.to_owned()),
+        actor_class: ActorClass::Human,
+        reason: ExclusionReason::None,
+        module: 1,
+        action: ActionClass::Report,
+    }
+}
+
+fn look(source: u16, dt_ms: i64, records: Vec<Record>) -> Observation {
+    let lines = u32::try_from(records.len()).unwrap();
+    let records = Records { from: 0, to: 100, lines, records, followed: true, ..Default::default() };
+    Observation { source, at_ms: START + dt_ms, rtt_us: None, what: What::Records(records) }
+}
+
+fn silent(source: u16, dt_ms: i64, cause: Cause) -> Observation {
+    Observation { source, at_ms: START + dt_ms, rtt_us: None, what: What::Silent(cause) }
+}
+
+fn header() -> Header {
+    Header {
+        agent: AgentId([3; 16]),
+        epoch: 1,
+        seq: 100_000,
+        prev: EntryId([8; 32]),
+        boot: [1; 8],
+        boot_count: 12,
+        wall_ms: START + WINDOW_MS,
+        mono_ms: 605_000,
+        skew_ms: Some(12),
+    }
+}
+
+#[test]
+fn an_empty_window_is_sealed_and_says_that_nothing_was_asked() {
+    let sealed = windows(1, 1).seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    assert_eq!((sealed.window.leaf_count, sealed.window.length_ms), (0, 600_000));
+    assert!(sealed.use_rows.is_empty() && sealed.window.use_digest.is_empty());
+    let gaps: Vec<_> = sealed.window.gaps.iter().map(|gap| (gap.source, gap.from_s, gap.to_s)).collect();
+    assert_eq!(gaps, [(1, 0, 600), (2, 0, 600)]);
+    assert!(sealed.window.sources.iter().all(|row| row.expected() == 60 && row.ok == 0));
+}
+
+#[test]
+fn the_same_observations_give_the_same_bytes() {
+    let seal = || {
+        let mut windows = windows(2, 1);
+        for at in 0..60 {
+            windows.observe(&cycle(1, at * 10_000, f64::from(u8::from(at > 30)))).unwrap();
+            windows.observe(&cycle(2, at * 10_000, 1.0)).unwrap();
+        }
+        windows.observe(&look(3, 60_000, vec![record(0, START + 59_000, "wang01")])).unwrap();
+        windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap()
+    };
+    let sealed = seal();
+    assert_eq!(sealed, seal());
+    assert_eq!(sealed.window.leaf_count, 121);
+    assert_eq!(sealed.window.sources[0].online(), 0b11_1111_1111);
+    assert_eq!(sealed.window.shapes[0].running, 0b11_1110_0000);
+    assert_eq!(sealed.window.logs[0].events, 1);
+    let payload = sealed.payload(&header(), None);
+    assert_eq!(Payload::parse(WINDOW, &payload).map(|p| matches!(p, Payload::Window(_))), Ok(true));
+    let rows = userows::parse(&sealed.use_rows).unwrap();
+    assert_eq!((rows.len(), rows[0].count, rows[0].origin), (1, 1, wire::Origin::Live));
+}
+
+#[test]
+fn silence_becomes_a_gap_with_its_cause_and_goes_on_into_the_next_window() {
+    let mut windows = windows(1, 0);
+    windows.observe(&cycle(1, 0, 1.0)).unwrap();
+    for at in 1..4 {
+        windows.observe(&silent(1, at * 10_000, Cause::NoAnswer)).unwrap();
+    }
+    windows.observe(&cycle(1, 40_000, 1.0)).unwrap();
+    windows.observe(&silent(1, 590_000, Cause::Refused)).unwrap();
+    let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    let gaps: Vec<_> = sealed.window.gaps.iter().map(|g| (g.cause, g.from_s, g.to_s)).collect();
+    assert_eq!(gaps, [(u32::from(b'B'), 10, 40), (u32::from(b'R'), 590, 600)]);
+    assert_eq!((sealed.window.sources[0].ok, sealed.window.sources[0].err), (2, 4));
+
+    windows.open(START + WINDOW_MS, 605_000, WindowSecret([3; 32]));
+    let sealed = windows.seal(START + 2 * WINDOW_MS, 1_205_000, wire::End::Mark).unwrap();
+    assert_eq!(sealed.window.gaps[0].cause, u32::from(b'R'));
+}
+
+#[test]
+fn observations_outside_the_window_or_the_manifest_are_not_taken() {
+    let mut windows = windows(1, 1);
+    assert_eq!(windows.observe(&cycle(1, WINDOW_MS, 1.0)), Err(Misplaced::PastTheMark));
+    assert_eq!(windows.observe(&cycle(1, -60_001, 1.0)), Err(Misplaced::Before));
+    assert_eq!(windows.observe(&cycle(9, 0, 1.0)), Err(Misplaced::Unknown));
+    assert_eq!(windows.observe(&cycle(0, 0, 1.0)), Err(Misplaced::Unknown));
+    assert_eq!(windows.observe(&cycle(2, 0, 1.0)), Err(Misplaced::Unknown));
+    windows.seal(START + 1, 1, wire::End::Stop);
+    assert_eq!(windows.observe(&cycle(1, 0, 1.0)), Err(Misplaced::NoneOpen));
+}
+
+#[test]
+fn a_stop_seals_a_shorter_window() {
+    let mut windows = windows(1, 0);
+    windows.observe(&cycle(1, 0, 1.0)).unwrap();
+    let sealed = windows.seal(START + 95_000, 100_000, wire::End::Stop).unwrap();
+    assert_eq!((sealed.window.length_ms, sealed.window.sources[0].expected()), (95_000, 10));
+}
+
+#[test]
+fn old_records_are_backfill_and_unnamed_ones_are_nobody() {
+    let mut windows = windows(0, 1);
+    let mut nobody = record(50, START, "x");
+    nobody.account = None;
+    let old = record(0, START - 86_400_000, "wang01");
+    windows.observe(&look(1, 60_000, vec![old, nobody])).unwrap();
+    let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    let rows = userows::parse(&sealed.use_rows).unwrap();
+    let nobody = rows.iter().find(|row| row.actor == [0; 8]).unwrap();
+    assert_eq!((nobody.actor_class, nobody.reason), (ActorClass::Excluded, ExclusionReason::NoActor));
+    let old = rows.iter().find(|row| row.actor != [0; 8]).unwrap();
+    assert_eq!(old.origin, wire::Origin::Backfill);
+    assert_eq!(old.day, local_day(START, 480) - 1);
+}
+
+#[test]
+fn a_proof_of_12_sources_and_2_logs_takes_at_most_1_kib() {
+    let mut windows = windows(12, 2);
+    for at in 0..60_i64 {
+        for source in 1..=12 {
+            let running = f64::from(u8::from((at / 7 + i64::from(source)) % 3 > 0));
+            windows.observe(&cycle(source, at * 10_000 + i64::from(source), running)).unwrap();
+        }
+        for source in [13, 14] {
+            let position = u64::try_from(at).unwrap() * 100;
+            windows.observe(&look(source, at * 10_000, vec![record(position, START + at * 10_000 - 900, "wang01")])).unwrap();
+        }
+    }
+    let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    let anchor = wire::Anchor { hash: vec![1; 32], size: 10_000_000 };
+    let payload = sealed.payload(&header(), Some(anchor));
+    let size = Envelope::sign(&SigningKey::from_seed(&[1; 32]), WINDOW, payload).bytes().len();
+    assert!(size <= 1024, "{size} bytes");
+}
+
+#[test]
+fn a_window_of_very_many_sources_still_fits_its_limit() {
+    let mut windows = windows(300, 2);
+    for source in 1..=300 {
+        windows.observe(&cycle(source, 0, 1.0)).unwrap();
+        windows.observe(&silent(source, 10_000, Cause::NoAnswer)).unwrap();
+    }
+    let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    let size = sealed.payload(&header(), None).len();
+    assert!(size <= MAX_WINDOW, "{size} bytes");
+    assert_eq!(sealed.window.sources.len(), 302);
+}
+
+#[test]
+fn growth_is_counted_over_the_mark() {
+    let mut body = body(1, 0);
+    body.sources[0].points[0] =
+        wire::Point { index: 0, role: Role::Counter.into(), signal: true, share: Share::Delta.into() };
+    let mut windows = Windows::new(body, [7; 8], PseudonymKey::new([1; 32]));
+    let mut deltas = Vec::new();
+    for (start, values) in [(0, [10.0, 12.0]), (WINDOW_MS, [15.0, 16.0])] {
+        windows.open(START + start, 0, WindowSecret([2; 32]));
+        windows.observe(&cycle(1, start, values[0])).unwrap();
+        windows.observe(&cycle(1, start + 10_000, values[1])).unwrap();
+        deltas.push(windows.seal(START + start + WINDOW_MS, 0, wire::End::Mark).unwrap().window.shapes[0].delta_milli);
+    }
+    assert_eq!(deltas, [Some(2000), Some(4000)]);
+}

@@ -1,0 +1,346 @@
+//! One gateway's chain, folded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proof::wire::{self, ActorClass, Origin, Outcome, Role, SourceKind};
+use proof::{Cause, observation};
+
+use super::day::{AgentDay, PointDay, SourceDay, Tally, UseKey};
+use super::{Content, Entry, cause, each_day, grade, local};
+use crate::assessment::MAX_DAYS;
+use crate::grade::Grade;
+use crate::lists::{self, Module};
+
+/// Everything folded of one gateway.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    pub(crate) last_seq: u64,
+    pub(crate) windows: u64,
+    /// Sequence numbers that were jumped over.
+    pub(crate) missing: u64,
+    /// Entries recorded beside another of the same sequence; they decide nothing.
+    pub(crate) conflicts: u64,
+    /// Rows dated after their window's end, or more than two years before it; they are not counted.
+    pub(crate) misdated: u64,
+    /// Key actions in use rows of modules that the catalogue does not know.
+    pub(crate) unmapped: u64,
+    /// The manifest's clock is not the project's.
+    pub(crate) other_clock: bool,
+    pub(crate) sources: BTreeMap<u32, SourceView>,
+    modules: BTreeMap<u32, Module>,
+    pub(crate) days: BTreeMap<i64, AgentDay>,
+    pub(crate) gaps: Vec<GapSpan>,
+    /// End and sequence number of the latest window.
+    end: Option<(i64, u64)>,
+    logs: BTreeMap<u32, LogPlace>,
+}
+
+/// A source as the latest manifest describes it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceView {
+    pub(crate) is_log: bool,
+    /// Minutes an answer holds: three cadences.
+    pub(crate) hold_minutes: u32,
+    pub(crate) cadence_s: u32,
+    pub(crate) modules: BTreeSet<Module>,
+    running: BTreeSet<u32>,
+    /// Signal points of the manifest.
+    pub(crate) signals: BTreeSet<u32>,
+    /// The first local day it answered.
+    pub(crate) first_day: Option<i64>,
+    /// Days that records read back from before then are dated on.
+    pub(crate) spoken: BTreeSet<i64>,
+}
+
+/// How far a log has been read, and when.
+#[derive(Debug, Clone, Copy)]
+struct LogPlace {
+    to: u64,
+    end_ms: i64,
+}
+
+/// A hole in what one source or the whole gateway saw.
+#[derive(Debug, Clone)]
+pub(crate) struct GapSpan {
+    /// 0 is the whole gateway.
+    pub(crate) source: u32,
+    pub(crate) cause: Cause,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) undeclared: bool,
+}
+
+/// Undeclared silence shorter than this is the seam between two windows.
+const SEAM_MS: i64 = 90_000;
+
+/// Gaps kept of one gateway; the oldest go first.
+const MAX_GAPS: usize = 20_000;
+
+impl Chain {
+    pub(super) fn fold(&mut self, entry: &Entry<'_>, offset: i32) {
+        if entry.outcome == Outcome::Conflict {
+            self.conflicts += 1;
+            return;
+        }
+        if entry.seq <= self.last_seq {
+            return;
+        }
+        self.missing += entry.seq - self.last_seq - 1;
+        self.last_seq = entry.seq;
+        match entry.content {
+            Content::Window { window, use_rows } => self.window(entry, window, use_rows, offset),
+            Content::Manifest(body) => self.manifest(body, offset),
+            Content::Outage(outage) => self.gap(GapSpan {
+                source: 0,
+                cause: cause(outage.cause),
+                from_ms: outage.from_ms,
+                to_ms: outage.to_ms,
+                first: entry.seq,
+                last: entry.seq,
+                undeclared: false,
+            }),
+            Content::Other => {}
+        }
+    }
+
+    fn manifest(&mut self, body: &wire::ManifestBody, offset: i32) {
+        self.other_clock |= body.utc_offset_minutes != offset;
+        self.modules = body.modules.iter().map(|module| (module.code, Module::of(&module.name))).collect();
+        self.sources.retain(|index, _| body.sources.iter().any(|source| source.index == *index));
+        for source in &body.sources {
+            let known = self.sources.entry(source.index).or_default();
+            known.is_log = match source.kind() {
+                SourceKind::Log | SourceKind::Table => true,
+                SourceKind::Modbus | SourceKind::Opcua | SourceKind::Unspecified => false,
+            };
+            known.cadence_s = source.cadence_s.clamp(1, 3_600);
+            known.hold_minutes = (known.cadence_s * 3).div_ceil(60);
+            known.modules =
+                source.modules.iter().filter_map(|code| self.modules.get(code).copied()).collect();
+            let with_role = |role| move |point: &&wire::Point| point.role() == role;
+            known.running =
+                source.points.iter().filter(with_role(Role::Running)).map(|point| point.index).collect();
+            known.signals =
+                source.points.iter().filter(|point| point.signal).map(|point| point.index).collect();
+        }
+    }
+
+    fn window(
+        &mut self,
+        entry: &Entry<'_>,
+        window: &wire::Window,
+        rows: Option<&wire::UseRows>,
+        offset: i32,
+    ) {
+        let grade = grade(entry, window);
+        let length = i64::from(window.length_ms).min(proof::WINDOW_MS);
+        let (start, end) = (window.start_ms, window.start_ms.saturating_add(length));
+        self.windows += 1;
+        let (day, minute) = local(start, offset);
+        let today = self.days.entry(day).or_default();
+        today.seqs = Some(today.seqs.map_or((entry.seq, entry.seq), |(first, _)| (first, entry.seq)));
+        today.windows[grade.index()] += 1;
+        today.rows_missing += u32::from(rows.is_none() && !window.use_digest.is_empty());
+        self.silence(start, entry.seq);
+        for gap in window.gaps.iter().take(1_000) {
+            self.gap(GapSpan {
+                source: gap.source,
+                cause: cause(gap.cause),
+                from_ms: start + i64::from(gap.from_s) * 1_000,
+                to_ms: start + i64::from(gap.to_s) * 1_000,
+                first: entry.seq,
+                last: entry.seq,
+                undeclared: false,
+            });
+        }
+        if grade.decides() {
+            let up = (minute, minute + (length + crate::MINUTE_MS - 1) / crate::MINUTE_MS);
+            each_minute_run(day, up.0, up.1, |day, from, to| {
+                self.days.entry(day).or_default().up.add(from, to)
+            });
+            let (day, mark) = local(start - start.rem_euclid(proof::WINDOW_MS), offset);
+            self.source_rows(window, grade, day, mark);
+            self.log_places(window, end, offset);
+        }
+        if let Some(rows) = rows {
+            self.use_rows(entry.seq, rows, grade, local(end.max(start), offset).0);
+        }
+        if self.end.is_none_or(|(latest, _)| latest < end) {
+            self.end = Some((end, entry.seq));
+        }
+    }
+
+    /// Records what lies between the latest window and this one, where no record declares it.
+    fn silence(&mut self, start_ms: i64, seq: u64) {
+        let Some((end, before)) = self.end else { return };
+        if start_ms - end <= SEAM_MS {
+            return;
+        }
+        let declared = self.gaps.iter().rev().take(50).any(|gap| {
+            gap.source == 0
+                && gap.last > before
+                && gap.from_ms <= end + SEAM_MS
+                && gap.to_ms >= start_ms - SEAM_MS
+        });
+        if !declared {
+            self.gap(GapSpan {
+                source: 0,
+                cause: Cause::Unknown,
+                from_ms: end,
+                to_ms: start_ms,
+                first: before,
+                last: seq,
+                undeclared: true,
+            });
+        }
+    }
+
+    /// Adds a gap, or makes the last one of its source longer.
+    fn gap(&mut self, gap: GapSpan) {
+        if gap.to_ms <= gap.from_ms {
+            return;
+        }
+        let joined = self.gaps.iter_mut().rev().take(64).find(|last| {
+            last.source == gap.source
+                && last.cause == gap.cause
+                && last.undeclared == gap.undeclared
+                && (gap.from_ms - last.to_ms).abs() <= SEAM_MS
+        });
+        match joined {
+            Some(last) => {
+                last.to_ms = last.to_ms.max(gap.to_ms);
+                last.last = gap.last;
+            }
+            None => {
+                if self.gaps.len() >= MAX_GAPS {
+                    self.gaps.remove(0);
+                }
+                self.gaps.push(gap);
+            }
+        }
+    }
+
+    /// `minute` is the local minute of the window's ten-minute mark, which is what minute bits count from.
+    fn source_rows(&mut self, window: &wire::Window, grade: Grade, day: i64, minute: i64) {
+        let Self { sources, days, .. } = self;
+        let today = &mut days.entry(day).or_default().sources;
+        for row in &window.sources {
+            let Some(view) = sources.get_mut(&row.source) else { continue };
+            if row.ok > 0 && view.first_day.is_none_or(|first| day < first) {
+                view.first_day = Some(day);
+            }
+            let source = today.entry(row.source).or_default();
+            if !view.is_log {
+                let slot = &mut source.slots.get_or_insert_default().0[(minute / 10) as usize];
+                slot.0 = slot.0.saturating_add(u16::try_from(row.expected()).unwrap_or(u16::MAX));
+                slot.1 = slot.1.saturating_add(u16::try_from(row.ok.min(row.expected())).unwrap_or(u16::MAX));
+            }
+            let minutes = if grade <= Grade::B { &mut source.prompt } else { &mut source.late };
+            minutes.add_ten(minute, row.online());
+        }
+        for shape in window.shapes.iter().take(64) {
+            let Some(view) = sources.get(&shape.source) else { continue };
+            if !view.signals.contains(&shape.point) {
+                continue;
+            }
+            let source: &mut SourceDay = today.entry(shape.source).or_default();
+            if view.running.contains(&shape.point) {
+                source.running.add_ten(minute, shape.running);
+            }
+            let point: &mut PointDay = source.points.entry(shape.point).or_default();
+            let asked = window.sources.iter().find(|row| row.source == shape.source);
+            point.ok += u64::from(asked.map_or(0, |row| shape.ok(row)));
+            point.changes += u64::from(shape.changes);
+            point.entropy_mbit = point.entropy_mbit.max(shape.entropy_mbit);
+        }
+    }
+
+    /// Where a log goes on at the very position it was left at, what lay between has been read back.
+    fn log_places(&mut self, window: &wire::Window, end_ms: i64, offset: i32) {
+        for log in window.logs.iter().take(1_000) {
+            let answered = window.sources.iter().any(|row| row.source == log.source && row.ok > 0);
+            if !answered || !self.sources.get(&log.source).is_some_and(|view| view.is_log) {
+                continue;
+            }
+            let before = self.logs.insert(log.source, LogPlace { to: log.to, end_ms });
+            let Some(before) = before.filter(|before| before.to == log.from) else { continue };
+            let days = &mut self.days;
+            each_day(before.end_ms, window.start_ms, offset, |day, from, to| {
+                days.entry(day).or_default().sources.entry(log.source).or_default().recovered.add(from, to);
+            });
+        }
+    }
+
+    fn use_rows(&mut self, seq: u64, rows: &wire::UseRows, grade: Grade, last_day: i64) {
+        let columns = [
+            rows.source.len(),
+            rows.module.len(),
+            rows.action.len(),
+            rows.actor.len(),
+            rows.origin.len(),
+            rows.day.len(),
+            rows.first_minute.len(),
+            rows.span_minutes.len(),
+        ];
+        let length = rows.count.len();
+        if columns.iter().any(|column| *column != length) {
+            self.misdated += 1;
+            return;
+        }
+        for at in 0..length {
+            let day = i64::from(rows.base_day) + i64::from(rows.day[at]);
+            // A clock that is a few minutes ahead may date the last action of a day on the next.
+            if day > last_day + 1 || day < last_day - 2 * MAX_DAYS as i64 {
+                self.misdated += 1;
+                continue;
+            }
+            self.use_row(seq, rows, at, grade, day);
+        }
+    }
+
+    fn use_row(&mut self, seq: u64, rows: &wire::UseRows, at: usize, grade: Grade, day: i64) {
+        let actor = rows.actors.get(rows.actor[at] as usize);
+        let class = actor.map_or(ActorClass::Unspecified, |actor| lists::actor_class(actor.class));
+        let key = UseKey {
+            module: self.modules.get(&rows.module[at]).copied().unwrap_or(Module::UNMAPPED),
+            actor: actor.and_then(|actor| actor.pseudonym.as_slice().try_into().ok()).unwrap_or_default(),
+            class,
+            reason: actor.map_or(0, |actor| actor.reason),
+            key_action: lists::is_key(rows.action[at]),
+            origin: lists::origin(rows.origin[at]),
+            grade,
+        };
+        let decides = grade.decides() && key.origin != Origin::Declared;
+        if let Some(view) = self.sources.get_mut(&rows.source[at])
+            && decides
+            && key.origin == Origin::Backfill
+        {
+            view.spoken.insert(day);
+        }
+        let count = u64::from(rows.count[at]);
+        let today = self.days.entry(day).or_default();
+        let tally = today.uses.entry(key).or_insert(Tally { count: 0, first: seq, last: seq });
+        tally.count += count;
+        tally.last = seq;
+        if key.key_action && key.module == Module::UNMAPPED {
+            self.unmapped += count;
+        }
+        if decides && key.key_action && observation::is_human(class) {
+            let first = i64::from(rows.first_minute[at]).min(crate::DAY_MINUTES - 1);
+            let last = (first + i64::from(rows.span_minutes[at])).min(crate::DAY_MINUTES - 1);
+            let minutes = today.actor_minutes.entry(key.actor).or_default();
+            minutes.add(first, first + 1);
+            minutes.add(last, last + 1);
+        }
+    }
+}
+
+/// Calls `put` for minutes `from..to` of `day`, cut at midnight.
+fn each_minute_run(day: i64, from: i64, to: i64, mut put: impl FnMut(i64, i64, i64)) {
+    put(day, from, to.min(crate::DAY_MINUTES));
+    if to > crate::DAY_MINUTES {
+        put(day + 1, 0, to - crate::DAY_MINUTES);
+    }
+}

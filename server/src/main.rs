@@ -1,0 +1,92 @@
+//! `inuse-server`: a thin shell around the library.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use daemon::{Context, Exit};
+use server::commands;
+use server::compose::Server;
+use server::config::ServerConfig;
+
+/// Takes usage proofs, records them, and shows what they say.
+#[derive(Debug, Parser)]
+#[command(name = "inuse-server", version)]
+struct Cli {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "/etc/inuse/server.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs until SIGTERM.
+    Run,
+    /// Firms and their tokens.
+    #[command(subcommand)]
+    Project(Project),
+    /// Prints the whole effective configuration.
+    Config,
+    /// Says all that is wrong with configuration, profiles and firms.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum Project {
+    /// Begins a firm's file where there is none and prints a token that enrols one agent, once, within seven days.
+    Add {
+        /// Id of the firm: the file's name.
+        id: String,
+        /// Name of the firm, in Chinese.
+        #[arg(long, default_value = "未命名企业")]
+        name: String,
+    },
+    /// Lists projects with agents or tokens.
+    List,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // A closed terminal leaves nobody to tell.
+            drop(error.print());
+            return code.into();
+        }
+    };
+    daemon::log_to_stderr();
+    daemon::run("inuse-server", async |context| perform(cli, context).await)
+}
+
+async fn perform(cli: Cli, context: Context) -> anyhow::Result<Exit> {
+    let config = ServerConfig::load(&cli.config)?;
+    let clock = context.clock();
+    match cli.command {
+        Command::Run => {
+            let server = Server::build(config, clock).await?;
+            context.ready("running");
+            server.run(context.stop()).await?;
+        }
+        Command::Project(Project::Add { id, name }) => {
+            let added = commands::add_project(&config, &id, &name, &*clock)?;
+            if let Some(path) = &added.begun {
+                tracing::info!(file = %path.display(), "firm's file begun: fill it in");
+            }
+            say(&format!("{}\n", added.token))?;
+        }
+        Command::Project(Project::List) => say(&commands::list_projects(&config, &*clock)?)?,
+        Command::Config => say(&config.to_string())?,
+        Command::Check => say(&commands::check(&config)?)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}

@@ -1,0 +1,187 @@
+//! The portal's part of a server: the board its pages stand on, kept fresh.
+//!
+//! A board is told once which firms there are. When a gateway is enrolled or a firm's file changes, a new board is
+//! made beside the old one and takes its place when it has read the ledger: readers wait for nobody. A file that
+//! has become wrong is complained about in the log, and the pages stay with what was right.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use daemon::Clock;
+use jiff::civil::Date;
+use ledger::{Entry, LedgerError, Read, Readers, Receipted};
+use portal::{Board, Firm, LogFacts, Plan, Source, SourceError};
+use proof::{AgentId, EntryId};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::config::ServerConfig;
+use crate::projects::{self, Bound, Rules};
+
+/// Between two looks at ledger and files.
+const REFRESH: Duration = Duration::from_secs(3);
+
+/// What a server's pages show. Answers as the newest board does.
+pub struct Pages {
+    making: Making,
+    board: RwLock<Arc<Board>>,
+    stands_on: Mutex<StandsOn>,
+}
+
+/// What a board is made of.
+struct Making {
+    projects: PathBuf,
+    rules: Rules,
+    readers: Readers,
+    verifier_key: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a board was made from; when it differs, another one is due.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct StandsOn {
+    bound: Bound,
+    files: Vec<(PathBuf, Option<SystemTime>, u64)>,
+}
+
+impl Pages {
+    /// Reads firms, profiles and calendars. The ledger is read by [`Pages::refresh`].
+    pub(crate) fn build(
+        config: &ServerConfig,
+        readers: &Readers,
+        log_vkey: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let making = Making {
+            projects: config.projects.clone(),
+            rules: Rules::load(config.profiles.as_deref(), config.calendars.as_deref())?,
+            readers: readers.clone(),
+            verifier_key: log_vkey.to_owned(),
+            clock: Arc::clone(clock),
+        };
+        let stands_on = making.stands_on()?;
+        let board = making.board(&stands_on.bound)?;
+        Ok(Self { making, board: RwLock::new(Arc::new(board)), stands_on: Mutex::new(stands_on) })
+    }
+
+    /// Folds what is new in the ledger and scores the firms it belongs to; returns how many were scored. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; the pages keep what they have.
+    pub fn refresh(&self) -> Result<usize, SourceError> {
+        let mut stands_on = self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.making.stands_on()?;
+        if *stands_on == now {
+            return self.board().refresh();
+        }
+        let made = self.making.board(&now.bound);
+        *stands_on = now;
+        match made {
+            Ok(board) => {
+                let scored = board.refresh()?;
+                *self.board.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(board);
+                info!(scored, "firms or gateways changed");
+                Ok(scored)
+            }
+            Err(complaints) => {
+                warn!(%complaints, "firms changed and are wrong; pages keep what they had");
+                self.board().refresh()
+            }
+        }
+    }
+
+    /// Refreshes until `stop` fires.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let pages = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || pages.refresh()).await? {
+                Ok(scored) => debug!(scored, "board refreshed"),
+                Err(error) => warn!(error = daemon::chain(&error), "board not refreshed"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(REFRESH) => {}
+            }
+        }
+    }
+
+    fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Making {
+    fn stands_on(&self) -> Result<StandsOn, LedgerError> {
+        Ok(StandsOn { bound: self.readers.read_blocking(bound)?, files: marks(&self.projects) })
+    }
+
+    fn board(&self, bound: &Bound) -> Result<Board, daemon::config::Complaints> {
+        let projects = projects::load(&self.projects, &self.rules, bound)?;
+        info!(firms = projects.len(), "firms read");
+        let with_profile = |project: scorer::Project| {
+            let profile = self.rules.profiles.get(&project.profile).cloned();
+            (project, profile.expect("a firm without a profile was complained about"))
+        };
+        let plan = Plan {
+            projects: projects.into_iter().map(with_profile).collect(),
+            calendar: self.rules.calendar.clone(),
+            verifier_key: self.verifier_key.clone(),
+            witnesses: 0,
+        };
+        Ok(Board::new(self.readers.clone(), Arc::clone(&self.clock), plan))
+    }
+}
+
+/// Name, time and length of each file: enough to notice an edit.
+fn marks(directory: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut marks: Vec<_> = entries
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((entry.path(), metadata.modified().ok(), metadata.len()))
+        })
+        .collect();
+    marks.sort();
+    marks
+}
+
+/// Which gateways belong to which project, in the order of their enrolment.
+pub(crate) fn bound(ledger: &dyn Read) -> Result<Bound, LedgerError> {
+    let mut bound = BTreeMap::<_, Vec<_>>::new();
+    for agent in ledger.agents(None)? {
+        bound.entry(agent.project).or_default().push(agent.id);
+    }
+    Ok(bound)
+}
+
+impl Source for Pages {
+    fn now_ms(&self) -> i64 {
+        self.board().now_ms()
+    }
+
+    fn firms(&self) -> Result<Vec<Arc<Firm>>, SourceError> {
+        self.board().firms()
+    }
+
+    fn firm(&self, id: &str) -> Result<Option<Arc<Firm>>, SourceError> {
+        self.board().firm(id)
+    }
+
+    fn day(&self, firm: &str, date: Date) -> Result<Vec<Entry>, SourceError> {
+        self.board().day(firm, date)
+    }
+
+    fn entries(&self, firm: &str, agent: AgentId, seq: u64) -> Result<Vec<Entry>, SourceError> {
+        self.board().entries(firm, agent, seq)
+    }
+
+    fn receipt(&self, entry: EntryId) -> Result<Option<Receipted>, SourceError> {
+        self.board().receipt(entry)
+    }
+
+    fn log(&self) -> Result<LogFacts, SourceError> {
+        self.board().log()
+    }
+}

@@ -1,0 +1,196 @@
+//! The shipped programs as processes of their own: started, asked, told to stop, killed.
+//!
+//! They are looked for in the folder named by `INUSE_PROGRAMS`, else in the target directory this test was built in;
+//! `cargo xtask test` builds them first. Nothing is built here. A process that is dropped is killed.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::process::{Child, Command};
+
+/// How long anything that is waited for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Time between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The path of a shipped program.
+///
+/// # Errors
+/// When it was not built.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = match std::env::var_os("INUSE_PROGRAMS") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            // <target>/<profile>/deps/<test>
+            let own = std::env::current_exe()?;
+            own.ancestors().nth(2).context("a test is in a target directory")?.to_owned()
+        }
+    };
+    let path = folder.join(name);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `cargo xtask test`, or `cargo build --bins` first",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// What a command that ended by itself did.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub out: String,
+    /// What it complained about.
+    pub err: String,
+}
+
+/// Runs a command of a shipped program to its end, within the patience of a test.
+///
+/// # Errors
+/// When it cannot be started or does not end.
+pub async fn run(name: &str, args: &[&str], config: &Path) -> anyhow::Result<Ended> {
+    let mut command = Command::new(program(name)?);
+    command.args(args).arg("--config").arg(config).stdin(Stdio::null()).kill_on_drop(true);
+    let ran = tokio::time::timeout(PATIENCE, command.output());
+    let ran = ran.await.with_context(|| format!("{name} {args:?} does not end"))??;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ended { code: ran.status.code(), out: text(&ran.stdout), err: text(&ran.stderr) })
+}
+
+/// As [`run`], for a command that must end well; returns what it printed.
+///
+/// # Errors
+/// As [`run`], and when it ends in another way.
+pub async fn output(name: &str, args: &[&str], config: &Path) -> anyhow::Result<String> {
+    let ended = run(name, args, config).await?;
+    ensure!(ended.code == Some(0), "{name} {args:?} ended with {:?}: {}{}", ended.code, ended.out, ended.err);
+    Ok(ended.out)
+}
+
+/// A program that runs until it is told to stop. What it says is appended to a file beside its configuration.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    name: String,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `<name> run --config <config>`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(name: &str, config: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program(name)?);
+        command.arg("run").arg("--config").arg(config);
+        Self::spawn(name, command, &config.with_extension("log"))
+    }
+
+    /// Starts any command; its standard error is appended to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let said = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).kill_on_drop(true);
+        let child = command.spawn().with_context(|| format!("could not start {name}"))?;
+        Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
+    }
+
+    /// What it has said so far, it and those before it with the same file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn said(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(&self.log)?).into_owned())
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn runs(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// SIGTERM, then its good end.
+    ///
+    /// # Errors
+    /// When it does not end, or not well.
+    pub async fn terminate(mut self) -> anyhow::Result<()> {
+        let pid = self
+            .child
+            .id()
+            .with_context(|| format!("{} has ended by itself:\n{}", self.name, self.tail()))?;
+        let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+        ensure!(told.success(), "could not signal {}", self.name);
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let ended = ended.with_context(|| format!("{} does not stop:\n{}", self.name, self.tail()))??;
+        ensure!(ended.success(), "{} ended with {ended}:\n{}", self.name, self.tail());
+        Ok(())
+    }
+
+    /// `kill -9`: it gets to do nothing more.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub async fn kill_9(mut self) -> anyhow::Result<()> {
+        ensure!(self.runs()?, "{} has ended by itself:\n{}", self.name, self.tail());
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    fn tail(&self) -> String {
+        let said = self.said().unwrap_or_default();
+        let lines: Vec<_> = said.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+/// Looks again and again until there is something to see, and returns it.
+///
+/// # Errors
+/// When a look fails, or there is nothing to see within the patience of a test.
+pub async fn until<T, L>(what: &str, mut look: impl FnMut() -> L) -> anyhow::Result<T>
+where
+    L: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await? {
+                return anyhow::Ok(seen);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(seen) => seen.with_context(|| format!("while waiting until {what}")),
+        Err(_) => bail!("waited {} s until {what}", PATIENCE.as_secs()),
+    }
+}
+
+/// An address of loopback that was free a moment ago, for a program that must be found again after a restart.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_address() -> anyhow::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Waits until somebody accepts connections there.
+///
+/// # Errors
+/// When nobody does.
+pub async fn listens(address: &str) -> anyhow::Result<()> {
+    until(&format!("somebody listens on {address}"), || async {
+        Ok(tokio::net::TcpStream::connect(address).await.ok().map(drop))
+    })
+    .await
+}

@@ -1,0 +1,215 @@
+//! Checks one envelope with its receipt, offline: yes, no or incomplete.
+//!
+//! It depends on the proof library alone: no network, no clock, no database. What it answers "yes" to is exactly this:
+//! the key enrolled for a gateway committed to these bytes, and the log whose key is given had them at the place and
+//! time the receipt says. It says nothing about whether a factory used its systems.
+
+use prost::Message as _;
+use proof::log::{Outcome, ReceiptError, check_receipt};
+use proof::payload::{Header, Payload};
+use proof::{Envelope, EnvelopeError, VerifyKey, userows, wire};
+
+/// What is to be checked. Bytes as they were downloaded.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence<'a> {
+    /// The envelope.
+    pub envelope: &'a [u8],
+    /// Its receipt.
+    pub receipt: Option<&'a [u8]>,
+    /// The gateway's public key as enrolled, 32 bytes.
+    pub key: Option<&'a [u8]>,
+    /// The log's verifier key text.
+    pub log_key: Option<&'a str>,
+    /// The window's detached use rows.
+    pub use_rows: Option<&'a [u8]>,
+}
+
+/// The answer, and every step that led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Yes, no or incomplete.
+    pub verdict: Verdict,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// What the envelope says of itself, line by line; empty when it cannot be read.
+    pub contents: Vec<(&'static str, String)>,
+}
+
+/// Yes, no or incomplete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything was there and holds.
+    Valid,
+    /// Everything that was there holds, and something needed was not there.
+    Incomplete,
+    /// Something does not hold.
+    Invalid,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was checked.
+    pub what: &'static str,
+    /// `Ok` what it showed, `Err` what does not hold; `None` when something needed was not given.
+    pub outcome: Option<Result<String, String>>,
+}
+
+impl Verdict {
+    /// The program's exit code: 0 valid, 1 invalid, 2 incomplete.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Valid => 0,
+            Self::Invalid => 1,
+            Self::Incomplete => 2,
+        }
+    }
+
+    /// One word in both languages.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Valid => "有效 VALID",
+            Self::Invalid => "无效 INVALID",
+            Self::Incomplete => "不完整 INCOMPLETE",
+        }
+    }
+}
+
+/// Checks everything that can be checked with what is given.
+pub fn verify(evidence: &Evidence<'_>) -> Answer {
+    let mut steps = Vec::new();
+    let mut contents = Vec::new();
+    let envelope = Envelope::parse(evidence.envelope);
+    let read = envelope.as_ref().map(|read| format!("{} {}", read.kind(), read.id())).map_err(ToString::to_string);
+    steps.push(Step { what: "envelope", outcome: Some(read) });
+    if let Ok(envelope) = &envelope {
+        steps.push(Step { what: "signature", outcome: evidence.key.map(|key| signature(envelope, key)) });
+        steps.push(Step { what: "payload", outcome: Some(payload(envelope, &mut contents)) });
+        let given = evidence.receipt.zip(evidence.log_key);
+        let outcome = given.map(|(receipt, log_key)| check_log(envelope, receipt, log_key, &mut contents));
+        steps.push(Step { what: "receipt", outcome });
+        if let Some(step) = rows(envelope, evidence.use_rows) {
+            steps.push(step);
+        }
+    }
+    let any = |wanted: fn(&Step) -> bool| steps.iter().any(wanted);
+    let verdict = if any(|step| matches!(step.outcome, Some(Err(_)))) {
+        Verdict::Invalid
+    } else if any(|step| step.outcome.is_none()) {
+        Verdict::Incomplete
+    } else {
+        Verdict::Valid
+    };
+    Answer { verdict, steps, contents }
+}
+
+fn signature(envelope: &Envelope, key: &[u8]) -> Result<String, String> {
+    let key = VerifyKey::from_bytes(key).map_err(|error| error.to_string())?;
+    envelope.verify(&key).map_err(|error: EnvelopeError| error.to_string())?;
+    Ok(format!("by key {}", key.kid()))
+}
+
+fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> Result<String, String> {
+    let header = Header::parse(envelope.payload()).map_err(|error| error.to_string())?;
+    contents.push(("gateway", header.agent.to_string()));
+    contents.push(("sequence", header.seq.to_string()));
+    contents.push(("previous entry", header.prev.to_string()));
+    contents.push(("made at, gateway's clock (Unix ms)", header.wall_ms.to_string()));
+    match Payload::parse(envelope.kind(), envelope.payload()).map_err(|error| error.to_string())? {
+        Payload::Window(window) => {
+            contents.push(("window start (Unix ms)", window.start_ms.to_string()));
+            contents.push(("window length (ms)", window.length_ms.to_string()));
+            contents.push(("leaves", window.leaf_count.to_string()));
+            contents.push(("root", hex(&window.root)));
+            contents.push(("gaps", window.gaps.len().to_string()));
+        }
+        Payload::Manifest(body) => contents.push(("sources", body.sources.len().to_string())),
+        Payload::Outage(outage) => contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms))),
+        Payload::Unknown(kind) => contents.push(("kind not understood by this version", kind)),
+    }
+    Ok(format!("sequence {} of {}", header.seq, header.agent))
+}
+
+fn check_log(
+    envelope: &Envelope,
+    receipt: &[u8],
+    log_key: &str,
+    contents: &mut Vec<(&'static str, String)>,
+) -> Result<String, String> {
+    let receipt = wire::Receipt::decode(receipt).map_err(|error| format!("unreadable receipt: {error}"))?;
+    let checked =
+        check_receipt(&receipt, envelope.id(), log_key.trim()).map_err(|error: ReceiptError| error.to_string())?;
+    let header = Header::parse(envelope.payload()).map_err(|error| error.to_string())?;
+    let entry = &checked.entry;
+    if (entry.seq, entry.epoch, entry.kind.as_str()) != (header.seq, header.epoch, envelope.kind()) {
+        return Err("the log entry names another sequence, epoch or kind than the envelope".to_owned());
+    }
+    contents.push(("received, server's clock (Unix ms)", entry.recv_ms.to_string()));
+    contents.push(("log", format!("{} entry {} of {}", checked.origin, checked.index, checked.size)));
+    let outcome = match entry.outcome {
+        Outcome::Recorded => "recorded",
+        Outcome::Finding => "recorded with findings",
+        Outcome::Conflict => "recorded as a conflict: another entry has the same place",
+        Outcome::Unspecified => "recorded with an unknown outcome",
+    };
+    contents.push(("outcome", outcome.to_owned()));
+    Ok(format!("entry {} of log {}", checked.index, checked.origin))
+}
+
+/// Use rows, where they are given, must be those of the window's digest. Not giving them is not incomplete: they are
+/// deleted in time, and the window stays valid.
+fn rows(envelope: &Envelope, given: Option<&[u8]>) -> Option<Step> {
+    let given = given?;
+    let outcome = match Payload::parse(envelope.kind(), envelope.payload()) {
+        Ok(Payload::Window(window)) if window.use_digest == userows::digest(given) => {
+            userows::parse(given).map(|rows| format!("{} rows", rows.len())).map_err(|error| error.to_string())
+        }
+        _ => Err("not the use rows of this window".to_owned()),
+    };
+    Some(Step { what: "use rows", outcome: Some(outcome) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proof::{AgentId, EntryId, SigningKey};
+
+    fn envelope() -> (SigningKey, Envelope) {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let header = Header {
+            agent: AgentId([1; 16]),
+            epoch: 1,
+            seq: 1,
+            prev: EntryId::NONE,
+            boot: [0; 8],
+            boot_count: 1,
+            wall_ms: 5,
+            mono_ms: 5,
+            skew_ms: None,
+        };
+        let outage = wire::Outage { header: Some(header.wire()), from_ms: 1, to_ms: 2, ..Default::default() };
+        let envelope = Envelope::sign(&key, "outage", outage.encode_to_vec());
+        (key, envelope)
+    }
+
+    #[test]
+    fn without_receipt_or_key_the_answer_is_incomplete() {
+        let (key, envelope) = envelope();
+        let key = key.verify_key().to_bytes();
+        let evidence = Evidence { envelope: envelope.bytes(), key: Some(&key), ..Evidence::default() };
+        assert_eq!(verify(&evidence).verdict, Verdict::Incomplete);
+    }
+
+    #[test]
+    fn another_key_or_a_flipped_byte_is_invalid() {
+        let (_, envelope) = envelope();
+        let other = SigningKey::from_seed(&[2; 32]).verify_key().to_bytes();
+        let evidence = Evidence { envelope: envelope.bytes(), key: Some(&other), ..Evidence::default() };
+        assert_eq!(verify(&evidence).verdict, Verdict::Invalid);
+        assert_eq!(verify(&Evidence { envelope: b"nonsense", ..Evidence::default() }).verdict, Verdict::Invalid);
+    }
+}

@@ -1,0 +1,97 @@
+//! `inuse-verify`: envelope and receipt in, yes, no or incomplete out.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use verifier::{Evidence, verify};
+
+/// Checks one envelope with its receipt, offline.
+///
+/// Exit code 0: valid. 1: invalid. 2: valid as far as it goes, and something needed was not given. 64: usage.
+#[derive(Debug, Parser)]
+#[command(name = "inuse-verify", version)]
+struct Cli {
+    /// The envelope, as downloaded.
+    envelope: PathBuf,
+    /// Its receipt, as downloaded.
+    #[arg(long)]
+    receipt: Option<PathBuf>,
+    /// The gateway's public key as enrolled, 64 hex digits.
+    #[arg(long)]
+    key: Option<String>,
+    /// The log's verifier key (name+hash+key), or a file that holds it.
+    #[arg(long)]
+    log_key: Option<String>,
+    /// The window's use rows, as downloaded.
+    #[arg(long)]
+    use_rows: Option<PathBuf>,
+}
+
+/// Wrong command line or unreadable file, after sysexits.h.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // A closed terminal leaves nobody to tell.
+            drop(error.print());
+            return if usage { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "inuse-verify: {error:#}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<u8> {
+    let envelope = read(&cli.envelope)?;
+    let receipt = cli.receipt.as_deref().map(read).transpose()?;
+    let use_rows = cli.use_rows.as_deref().map(read).transpose()?;
+    let key = cli
+        .key
+        .as_ref()
+        .map(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(hex.trim().as_bytes()))
+        .transpose()
+        .context("--key is not hex")?;
+    let log_key = match &cli.log_key {
+        Some(text) if text.contains('+') => Some(text.clone()),
+        Some(path) => Some(String::from_utf8(read(Path::new(path))?).context("--log-key is not text")?),
+        None => None,
+    };
+    let answer = verify(&Evidence {
+        envelope: &envelope,
+        receipt: receipt.as_deref(),
+        key: key.as_deref(),
+        log_key: log_key.as_deref(),
+        use_rows: use_rows.as_deref(),
+    });
+    let mut out = std::io::stdout().lock();
+    for step in &answer.steps {
+        match &step.outcome {
+            Some(Ok(shown)) => writeln!(out, "ok      {}: {shown}", step.what)?,
+            Some(Err(why)) => writeln!(out, "FAILED  {}: {why}", step.what)?,
+            None => writeln!(out, "missing {}: not given, not checked", step.what)?,
+        }
+    }
+    for (name, value) in &answer.contents {
+        writeln!(out, "        {name}: {value}")?;
+    }
+    writeln!(out, "{}", answer.verdict.words())?;
+    Ok(answer.verdict.exit_code())
+}
+
+/// Reads a file of at most 4 MiB: nothing that is checked here is larger.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    anyhow::ensure!(size <= 4 << 20, "{} is larger than anything that can be checked", path.display());
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,122 @@
+//! Runs the demo once, as README writes it, and checks what it says of its firms.
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use crate::command::Command;
+
+/// Part of a firm's name, how its headline must read, and the risk flag it must carry, if any.
+const EXPECTED: [(&str, &str, Option<&str>); 3] = [
+    ("示范", "真实在用", None),
+    ("样例", "建而不用", None),
+    // A month of play-acting may pass any use level: what gives it away is the flag beside it.
+    ("演示", "", Some("R3")),
+];
+
+/// `cargo demo -- --once --json`.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    Command::cargo()
+        .args(["demo", "--", "--once", "--json"])
+        .run_seeing(|line| lines.push(line.to_owned()))?;
+    check(&lines)
+}
+
+fn check(lines: &[String]) -> anyhow::Result<()> {
+    let mut firms = Vec::new();
+    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+        let firm: Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
+        complete(&firm).with_context(|| line.clone())?;
+        firms.push(firm);
+    }
+    for (name, headline, flag) in EXPECTED {
+        let firm = firms
+            .iter()
+            .find(|firm| text(firm, "firm").contains(name))
+            .with_context(|| format!("the demo says nothing of a firm {name}"))?;
+        let said = text(firm, "headline");
+        ensure!(said.contains(headline), "{name} reads {said}, expected {headline}");
+        let flags = flags(firm);
+        match flag {
+            Some(flag) => {
+                ensure!(flags.iter().any(|f| f.contains(flag)), "{name} has flags {flags:?}, expected {flag}")
+            }
+            None => ensure!(flags.is_empty(), "{name} has flags {flags:?}, expected none"),
+        }
+    }
+    Ok(())
+}
+
+/// Each promised key is there and says something.
+fn complete(firm: &Value) -> anyhow::Result<()> {
+    ensure!(!text(firm, "firm").is_empty(), "`firm` is missing");
+    ensure!(!text(firm, "headline").is_empty(), "`headline` is missing");
+    ensure!(["U0", "U1", "U2", "U3"].contains(&text(firm, "use_level")), "`use_level` is none of U0 to U3");
+    ensure!(firm.get("flags").is_some_and(Value::is_array), "`flags` is not a list");
+    ensure!(firm.get("windows").and_then(Value::as_u64).is_some_and(|n| n > 0), "`windows` is not a count");
+    let facts = firm.get("facts");
+    let says = facts.is_some_and(|facts| {
+        facts.as_array().is_some_and(|list| !list.is_empty())
+            || facts.as_object().is_some_and(|map| !map.is_empty())
+    });
+    ensure!(says, "`facts` says nothing");
+    Ok(())
+}
+
+fn text<'a>(firm: &'a Value, key: &str) -> &'a str {
+    firm.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn flags(firm: &Value) -> Vec<String> {
+    let list = firm.get("flags").and_then(Value::as_array);
+    list.into_iter().flatten().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(firm: &str, headline: &str, level: &str, flags: &str) -> String {
+        format!(
+            r#"{{"firm":"{firm}","headline":"{headline}","use_level":"{level}","flags":[{flags}],"windows":8640,"facts":["a"]}}"#
+        )
+    }
+
+    fn good() -> Vec<String> {
+        vec![
+            line("江门市示范电机有限公司", "真实在用", "U3", ""),
+            line("江门市样例五金制品有限公司", "建而不用", "U1", ""),
+            line("江门市演示包装有限公司", "数据不足", "U0", r#""R3""#),
+        ]
+    }
+
+    #[test]
+    fn a_demo_that_reads_as_it_should_passes() {
+        check(&good()).unwrap();
+    }
+
+    #[test]
+    fn a_firm_that_reads_otherwise_is_named() {
+        let mut lines = good();
+        lines[1] = line("江门市样例五金制品有限公司", "真实在用", "U3", "");
+        let error = check(&lines).unwrap_err().to_string();
+        assert!(error.contains("样例") && error.contains("建而不用"), "{error}");
+    }
+
+    #[test]
+    fn a_staged_firm_without_its_flag_fails() {
+        let mut lines = good();
+        lines[2] = line("江门市演示包装有限公司", "真实在用", "U3", "");
+        assert!(check(&lines).unwrap_err().to_string().contains("R3"));
+    }
+
+    #[test]
+    fn anything_but_json_on_standard_output_fails() {
+        let mut lines = good();
+        lines.insert(0, "starting".to_owned());
+        assert!(check(&lines).unwrap_err().to_string().contains("not JSON"));
+        lines[0] =
+            r#"{"firm":"x","headline":"y","use_level":"U1","flags":[],"windows":0,"facts":["a"]}"#.to_owned();
+        assert!(format!("{:#}", check(&lines).unwrap_err()).contains("windows"));
+    }
+}

@@ -1,0 +1,144 @@
+//! The foreign software tests run against: what there is, what can be installed, where it is.
+//!
+//! Python packages go into a virtual environment under the target directory, at the versions and hashes of
+//! `tests/foreign/requirements.txt`. Mosquitto and Chromium are used where installed, else installed from Debian when
+//! we are root. Nothing is started here and nothing is configured outside of the target directory.
+//!
+//! Tests are told by environment variables: `INUSE_FOREIGN_PYTHON` (an interpreter with pymodbus and asyncua),
+//! `INUSE_MOSQUITTO`, `INUSE_CHROMIUM`, `INUSE_CHROMEDRIVER` (full paths).
+
+mod apt;
+mod python;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::command::{Command, find};
+use apt::Apt;
+
+/// How much foreign software is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// None of it.
+    None,
+    /// What is there or can be installed; the rest is skipped and said.
+    WhereItCan,
+    /// All of it; a skip is a failure.
+    All,
+}
+
+/// A program that tests need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Pymodbus,
+    Asyncua,
+    Mosquitto,
+    Chromium,
+}
+
+impl Program {
+    pub(crate) const ALL: [Self; 4] = [Self::Pymodbus, Self::Asyncua, Self::Mosquitto, Self::Chromium];
+
+    /// What stands in the name of a test that needs it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pymodbus => "pymodbus",
+            Self::Asyncua => "asyncua",
+            Self::Mosquitto => "mosquitto",
+            Self::Chromium => "chromium",
+        }
+    }
+}
+
+/// Variables for the tests, or why the program cannot be had.
+type Found = Result<Vec<(&'static str, OsString)>, String>;
+
+/// What was found for each program.
+pub(crate) struct Foreign {
+    found: Vec<(Program, Found)>,
+}
+
+impl Foreign {
+    /// Looks for everything and installs what is missing, as far as wished and possible.
+    /// What cannot be had is [`Foreign::missing`].
+    pub(crate) fn prepare(wish: Wish) -> Self {
+        if wish == Wish::None {
+            let found = Program::ALL.map(|program| (program, Err("not wished".to_owned())));
+            return Self { found: found.into() };
+        }
+        let mut apt = Apt::default();
+        let python: Found = python::prepare(&mut apt)
+            .map(|python| {
+                vec![
+                    ("INUSE_FOREIGN_PYTHON", python.into_os_string()),
+                    ("PYTHONDONTWRITEBYTECODE", "1".into()),
+                ]
+            })
+            .map_err(|error| format!("{error:#}"));
+        let found = vec![
+            // Both are in the one interpreter, which the tests are told of once.
+            (Program::Asyncua, python.clone().map(|_| Vec::new())),
+            (Program::Pymodbus, python),
+            (Program::Mosquitto, mosquitto(&mut apt)),
+            (Program::Chromium, chromium(&mut apt)),
+        ];
+        Self { found }
+    }
+
+    /// What cannot be had, and why.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (Program, &str)> {
+        self.found.iter().filter_map(|(program, found)| Some((*program, found.as_ref().err()?.as_str())))
+    }
+
+    /// What the tests are told.
+    pub(crate) fn env(&self) -> Vec<(&'static str, OsString)> {
+        self.found.iter().filter_map(|(_, found)| found.as_ref().ok()).flatten().cloned().collect()
+    }
+}
+
+fn mosquitto(apt: &mut Apt) -> Found {
+    if find("mosquitto").is_none() {
+        apt.install_without_starting(&["mosquitto"], "mosquitto.service")
+            .map_err(|error| format!("{error:#}"))?;
+    }
+    let path = find("mosquitto").ok_or("it was installed and cannot be found")?;
+    Ok(vec![("INUSE_MOSQUITTO", path.into_os_string())])
+}
+
+fn chromium(apt: &mut Apt) -> Found {
+    let mut packages = Vec::new();
+    if find("chromium").is_none() || find("chromedriver").is_none() {
+        packages.extend(["chromium", "chromium-driver"]);
+    }
+    if !shows_chinese() {
+        packages.push("fonts-wqy-zenhei");
+    }
+    if !packages.is_empty() {
+        apt.install(&packages).map_err(|error| format!("{error:#}"))?;
+    }
+    if !shows_chinese() {
+        return Err("no Chinese font is installed, and the pages are Chinese".to_owned());
+    }
+    let path = |name| find(name).map(Into::into).ok_or("it was installed and cannot be found");
+    Ok(vec![("INUSE_CHROMIUM", path("chromium")?), ("INUSE_CHROMEDRIVER", path("chromedriver")?)])
+}
+
+/// Whether a page in Chinese would be more than empty boxes.
+fn shows_chinese() -> bool {
+    if let Some(list) = find("fc-list") {
+        return Command::new(list)
+            .args([":lang=zh", "family"])
+            .output()
+            .is_ok_and(|fonts| !fonts.trim().is_empty());
+    }
+    has_chinese_font(Path::new("/usr/share/fonts"))
+}
+
+fn has_chinese_font(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        if path.is_dir() { has_chinese_font(&path) } else { name.contains("cjk") || name.contains("wqy") }
+    })
+}

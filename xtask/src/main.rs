@@ -1,0 +1,66 @@
+//! What cargo aliases cannot: tests with foreign software, CI, cross builds, the rules of the tree.
+//!
+//! Everything here calls ordinary programs and says which. It is built before anything else, so it depends on next to
+//! nothing and on none of our crates.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
+
+mod ci;
+mod command;
+mod demo;
+mod deny;
+mod foreign;
+mod steps;
+mod structure;
+mod test;
+mod tree;
+mod units;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+const USAGE: &str = "\
+cargo xtask test [--no-foreign | --require-foreign]
+    Runs all tests: those that need nothing always, those against foreign software (pymodbus, asyncua, Mosquitto,
+    Chromium) with what is there or can be installed. --require-foreign makes a skip a failure.
+cargo xtask ci
+    Everything a change must pass: the quick checks, the tests with nothing skipped, the demo once.
+cargo xtask cross <aarch64 | armv7 | arm | x86_64 | riscv64>
+    The gateway's program as one static executable, in dist/.
+cargo xtask structure | units | deny
+    One check alone: the rules of the tree, the systemd units, licences and bans.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> anyhow::Result<()> {
+    match arguments {
+        ["test"] => test::run(foreign::Wish::WhereItCan),
+        ["test", "--no-foreign"] => test::run(foreign::Wish::None),
+        ["test", "--require-foreign"] => test::run(foreign::Wish::All),
+        ["ci"] => ci::run(),
+        ["cross", architecture] => {
+            command::Command::new("cross/build.sh").args([architecture]).run()?;
+            Ok(())
+        }
+        ["structure"] => structure::run(),
+        ["units"] => units::run(),
+        ["deny"] => deny::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("which task?\n{USAGE}"),
+        other => bail!("unknown task `{}`\n{USAGE}", other.join(" ")),
+    }
+}

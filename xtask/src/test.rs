@@ -1,0 +1,128 @@
+//! `cargo xtask test`: all tests, with foreign software where it can be had.
+//!
+//! A test that needs foreign software is marked `#[ignore]` and its name (or module) contains the name of each program
+//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`. It learns where they are from the environment, see
+//! [`crate::foreign`]. What cannot be had is skipped by that name, and said.
+
+use anyhow::{Context as _, bail};
+
+use crate::command::Command;
+use crate::foreign::{Foreign, Program, Wish};
+use crate::tree;
+
+/// Runs the tests and prints cargo's own result lines once more at the end.
+pub(crate) fn run(wish: Wish) -> anyhow::Result<()> {
+    let results = results(wish)?;
+    println!("\n{results}");
+    Ok(())
+}
+
+/// Runs the tests; returns the closing lines.
+pub(crate) fn results(wish: Wish) -> anyhow::Result<String> {
+    let mut tally = Tally::default();
+    // Whole-road tests start the programs as they are shipped; `cargo test` builds only those of packages under test.
+    Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
+    programs(Command::cargo()).args(["test", "--workspace"]).run_seeing(|line| tally.see(line))?;
+
+    let foreign = Foreign::prepare(wish);
+    if wish == Wish::None {
+        println!("skipped: all tests against foreign software (--no-foreign)");
+        return Ok(tally.closing(&foreign));
+    }
+    let missing: Vec<_> = foreign.missing().collect();
+    for (program, why) in &missing {
+        println!("skipped: tests with {}: {why}", program.word());
+    }
+    if wish == Wish::All {
+        if let Some((program, why)) = missing.first() {
+            bail!("{} is required: {why}", program.word());
+        }
+        every_program_is_used(&listed(&foreign)?)?;
+    }
+    let skips = missing.iter().flat_map(|(program, _)| ["--skip", program.word()]);
+    ignored(&foreign).args(["--"]).args(["--ignored"]).args(skips).run_seeing(|line| tally.see(line))?;
+    Ok(tally.closing(&foreign))
+}
+
+/// The ignored tests, and no documentation examples: `ignore` means something else there.
+fn ignored(foreign: &Foreign) -> Command {
+    let command = programs(Command::cargo()).args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+    foreign.env().into_iter().fold(command, |command, (name, value)| command.env(name, value))
+}
+
+fn programs(command: Command) -> Command {
+    command.env("INUSE_PROGRAMS", tree::target().join("debug"))
+}
+
+fn listed(foreign: &Foreign) -> anyhow::Result<String> {
+    ignored(foreign).args(["--", "--ignored", "--list"]).output().context("could not list the ignored tests")
+}
+
+/// Software that no test names would be "not skipped" without being used.
+fn every_program_is_used(list: &str) -> anyhow::Result<()> {
+    for program in Program::ALL {
+        if !list.lines().any(|line| line.ends_with(": test") && line.contains(program.word())) {
+            bail!("no ignored test has `{}` in its name", program.word());
+        }
+    }
+    Ok(())
+}
+
+/// Cargo's result lines and their sum.
+#[derive(Default)]
+struct Tally {
+    lines: Vec<String>,
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn see(&mut self, line: &str) {
+        let Some(counts) = line.strip_prefix("test result: ") else { return };
+        self.lines.push(line.to_owned());
+        // `ok. 12 passed; 0 failed; 3 ignored; …`
+        for count in counts.split(['.', ';']) {
+            match count.trim().split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn closing(&self, foreign: &Foreign) -> String {
+        let mut text = self.lines.join("\n");
+        let skipped: Vec<_> = foreign.missing().map(|(program, _)| program.word()).collect();
+        let skipped = if skipped.is_empty() { "nothing".to_owned() } else { skipped.join(", ") };
+        text.push_str(&format!(
+            "\nall together: {} passed, {} failed; skipped: {skipped}",
+            self.passed, self.failed
+        ));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_is_the_sum_of_cargos_lines() {
+        let mut tally = Tally::default();
+        tally.see("running 3 tests");
+        tally.see(
+            "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        );
+        tally.see("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s");
+        assert_eq!((tally.passed, tally.failed, tally.lines.len()), (13, 2, 2));
+    }
+
+    #[test]
+    fn software_no_test_names_is_not_called_tested() {
+        let all =
+            "pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\nthe_page_in_chromium: test\n";
+        every_program_is_used(all).unwrap();
+        let error = every_program_is_used("x_pymodbus_asyncua_mosquitto: test\n").unwrap_err().to_string();
+        assert!(error.contains("chromium"), "{error}");
+    }
+}
