@@ -157,13 +157,9 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> Result<AgentConfig, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let manifest = "utc_offset = \"+08:00\"\n";
-        std::fs::write(dir.path().join("manifest.toml"), manifest).unwrap();
-        let path = dir.path().join("agent.toml");
-        std::fs::write(&path, text).unwrap();
-        let (raw, mut complaints) = daemon::config::read::<Raw>(&path).map_err(|wrong| wrong.to_string())?;
-        let config = AgentConfig::check(raw, dir.path(), &mut complaints);
+        let (raw, mut complaints) =
+            daemon::config::parse::<Raw>("agent.toml", text).map_err(|wrong| wrong.to_string())?;
+        let config = AgentConfig::check(raw, Path::new("/etc/inuse"), &mut complaints);
         let list = complaints.list().iter().map(|c| format!("{}: {}", c.path, c.problem)).collect::<Vec<_>>();
         if list.is_empty() { Ok(config.unwrap()) } else { Err(list.join("\n")) }
     }
@@ -173,6 +169,12 @@ mod tests {
         let config = load("state_dir = \"/var/lib/inuse\"").unwrap();
         assert_eq!(config.state_dir, Path::new("/var/lib/inuse"));
         assert_eq!((config.flush, config.broker), (Duration::from_secs(60), None));
+    }
+
+    #[test]
+    fn the_commented_example_says_what_the_defaults_are() {
+        let example = include_str!("../../config/agent.toml");
+        assert_eq!(load(example).unwrap(), load("state_dir = \"/var/lib/inuse\"\nmanifest = \"manifest.toml\"").unwrap());
     }
 
     #[test]
@@ -187,6 +189,7 @@ mod tests {
     #[test]
     fn the_printed_configuration_reads_back_the_same() {
         let config = load("state_dir = \"/var/lib/inuse\"\nmanifest = \"/etc/inuse/m.toml\"\n[broker]\nhost = \"b\"").unwrap();
-        assert_eq!(load(&config.to_toml()).unwrap(), config);
+        let again = load(&config.to_toml()).unwrap();
+        assert_eq!(again, config);
     }
 }

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
 use crate::files;
-use crate::identity::{Enrolled, KEY};
+use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
 /// How long the whole exchange may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -140,11 +140,14 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
     }
     let secret = |name: &str| {
         let path = state_dir.join(name);
-        files::secret(&path).map_err(|error| file(&path, error))
+        files::secret_or_new(&path).map_err(|error| file(&path, error))
     };
     let key = SigningKey::from_seed(&secret(KEY)?);
     let id = secret("agent.id")?;
     let agent = AgentId(id[..16].try_into().expect("a secret has 32 bytes"));
+    for name in [PROJECT_KEY, SALT] {
+        secret(name)?;
+    }
     let client = client_key(&state_dir.join("client.key"))?;
     let csr = rcgen::CertificateParams::default().serialize_request(&client)?;
     let asked = Asked {

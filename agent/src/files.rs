@@ -18,15 +18,20 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
 }
 
-/// A 32-byte secret in hex, made from the system's randomness when the file is not there.
+/// A 32-byte secret in hex. A missing one is an error: made anew it would be another one.
 pub(crate) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     use data_encoding::HEXLOWER;
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not 32 bytes in hex");
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let bytes = HEXLOWER.decode(text.trim().as_bytes()).map_err(|_| wrong())?;
-            bytes.try_into().map_err(|_| wrong())
-        }
+    let text = fs::read_to_string(path)?;
+    let bytes = HEXLOWER.decode(text.trim().as_bytes()).map_err(|_| wrong())?;
+    bytes.try_into().map_err(|_| wrong())
+}
+
+/// The secret of this file, made from the system's randomness when it is not there: for enrolment alone.
+pub(crate) fn secret_or_new(path: &Path) -> io::Result<[u8; 32]> {
+    use data_encoding::HEXLOWER;
+    match secret(path) {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let bytes = random()?;
             write(path, format!("{}\n", HEXLOWER.encode(&bytes)).as_bytes(), 0o600)?;
@@ -52,7 +57,8 @@ mod tests {
     fn a_secret_is_made_once_and_is_nobody_elses() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.key");
-        let made = secret(&path).unwrap();
+        assert!(secret(&path).is_err());
+        let made = secret_or_new(&path).unwrap();
         assert_eq!(secret(&path).unwrap(), made);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -62,7 +68,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.key");
         fs::write(&path, "zz").unwrap();
-        assert!(secret(&path).is_err());
+        assert!(secret_or_new(&path).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "zz");
     }
 }

@@ -97,8 +97,8 @@ impl Identity {
             broker: BrokerAddress { host: enrolled.broker_host, port: enrolled.broker_port },
             log_vkey: enrolled.log_vkey,
             key: SigningKey::from_seed(&secret(KEY)?),
-            pseudonyms: PseudonymKey::new(secret("project.key")?),
-            salt: secret("salt")?,
+            pseudonyms: PseudonymKey::new(secret(PROJECT_KEY)?),
+            salt: secret(SALT)?,
             tls: tls(state_dir)?,
         })
     }
@@ -106,6 +106,12 @@ impl Identity {
 
 /// Name of the signing key's file in the state directory.
 pub(crate) const KEY: &str = "agent.key";
+
+/// Name of the pseudonym key's file. It is the project's: it stays here and with the firm.
+pub(crate) const PROJECT_KEY: &str = "project.key";
+
+/// Name of the file with the salt of the manifest's names.
+pub(crate) const SALT: &str = "salt";
 
 /// A TLS client that trusts the server's authority alone and shows the gateway's certificate.
 fn tls(dir: &Path) -> Result<Arc<ClientConfig>, IdentityError> {

@@ -122,6 +122,10 @@ impl Recorder {
             self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
         }
         self.pending.observations.push(observation.clone());
+        if self.windows.is_full() {
+            self.seal(wire::End::Full, now).await?;
+            return self.open(now.wall_ms, now).await;
+        }
         if self.pending.observations.len() >= MOST_PENDING {
             self.flush(now).await?;
         }

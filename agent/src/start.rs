@@ -203,7 +203,12 @@ impl Agent {
             ranges = seal_left_open(&mut recorder, &open, &new_windows, now, devices).await?;
             recorder.windows = new_windows(decoded);
         } else if let Some(from_ms) = left.stopped_ms.or(left.sealed_ms) {
-            let cause = if left.stopped_ms.is_some() { Cause::Stopped } else { Cause::Killed };
+            // Nothing was open: between seal and first flush, or after an orderly stop.
+            let cause = match (left.stopped_ms, left.sealed_boot) {
+                (Some(_), _) => Cause::Stopped,
+                (None, Some(before)) if before != boot => Cause::Power,
+                (None, _) => Cause::Killed,
+            };
             recorder.declare(from_ms.min(now.wall_ms), now, cause, None, Vec::new()).await?;
         }
         if let Some(damage) = &self.opened.damage {
@@ -238,6 +243,7 @@ struct Left {
     open: Option<LeftOpen>,
     stopped_ms: Option<i64>,
     sealed_ms: Option<i64>,
+    sealed_boot: Option<[u8; 8]>,
     manifest: Option<Vec<u8>>,
     ranges: Vec<((u16, usize), Range)>,
     last_receipt: Option<Vec<u8>>,
@@ -251,20 +257,22 @@ fn read_left(buffer: &mut Buffer, boot_id: &str) -> Result<Left, buffer::BufferE
         Some(seq) => buffer.receipt(seq)?.map(|kept| kept.receipt),
         None => None,
     };
+    let sealed = last_sealed(buffer, head.seq)?;
     Ok(Left {
         head,
         boot_count: buffer.begin_boot(boot_id.as_bytes())?,
         open: buffer.left_open()?,
         stopped_ms: stopped,
-        sealed_ms: last_sealed(buffer, head.seq)?,
+        sealed_ms: sealed.as_ref().map(|header| header.wall_ms),
+        sealed_boot: sealed.as_ref().map(|header| header.boot),
         manifest: buffer.state("manifest")?,
         ranges: decode_ranges(&buffer.state("ranges")?.unwrap_or_default()),
         last_receipt,
     })
 }
 
-/// When the head of the chain was made, by its own header.
-fn last_sealed(buffer: &Buffer, seq: u64) -> Result<Option<i64>, buffer::BufferError> {
+/// The header of the head of the chain: when it was made, and in which boot.
+fn last_sealed(buffer: &Buffer, seq: u64) -> Result<Option<Header>, buffer::BufferError> {
     if seq == 0 {
         return Ok(None);
     }
@@ -273,8 +281,7 @@ fn last_sealed(buffer: &Buffer, seq: u64) -> Result<Option<i64>, buffer::BufferE
         Some(bytes) => Some(bytes),
         None => buffer.receipt(seq)?.map(|kept| kept.envelope),
     };
-    let header = bytes.and_then(|bytes| Header::parse(Envelope::parse(&bytes).ok()?.payload()).ok());
-    Ok(header.map(|header| header.wall_ms))
+    Ok(bytes.and_then(|bytes| Header::parse(Envelope::parse(&bytes).ok()?.payload()).ok()))
 }
 
 /// The last checkpoint whose receipt was checked before.
@@ -318,7 +325,11 @@ async fn seal_left_open(
     recorder.seal_left(open.flushed_ms, end).await?;
     let ranges = recorder.windows.ranges().collect();
     let cause = if same_boot { Cause::Killed } else { Cause::Power };
-    let before = wire::Boot { id: opening.boot.to_vec(), count: 0 };
+    let count = recorder.chain.boot_count;
+    let before = wire::Boot {
+        id: opening.boot.to_vec(),
+        count: if same_boot { count } else { count.saturating_sub(1).max(1) },
+    };
     recorder.declare(open.flushed_ms.min(now.wall_ms), now, cause, Some(before), devices).await?;
     Ok(ranges)
 }
@@ -354,6 +365,10 @@ async fn watch(
         }
     }
     stop.cancel();
+    if failed.is_some() {
+        // What failed may be the uplink itself: the socket must not wait for its end.
+        ended.cancel();
+    }
     let road = async {
         // The uplink is the last on the road; when it has ended the socket may close.
         let mut first = Ok(());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use buffer::{Handle, Outgoing};
 use daemon::{Backoff, Clock, Hold, Sleep, Stopwatch};
+use proof::presence::Presence;
 use proof::{Answer, EntryId, Parcel, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -36,10 +37,6 @@ const REFUSED: Duration = Duration::from_secs(300);
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(20);
-
-const ONLINE: &[u8] = br#"{"state":"online"}"#;
-const STOPPED: &[u8] = br#"{"state":"stopped"}"#;
-const LOST: &[u8] = br#"{"state":"lost"}"#;
 
 pub(crate) struct Uplink {
     identity: Arc<Identity>,
@@ -80,7 +77,7 @@ impl Uplink {
             client_id: identity.agent.to_string(),
             tls: Arc::clone(&identity.tls),
             will_topic: identity.agent.topic_status(),
-            will: LOST.to_vec(),
+            will: Presence::Lost.bytes().to_vec(),
         };
         Self {
             identity,
@@ -181,7 +178,7 @@ impl Uplink {
                 // Answers cannot be missed from here on: now sending makes sense.
                 Happened::Subscribed => {
                     return line
-                        .publish(&self.options.will_topic, true, ONLINE.to_vec())
+                        .publish(&self.options.will_topic, true, Presence::Online.bytes().to_vec())
                         .map_err(|_| Lost::busy());
                 }
                 Happened::Message { .. } | Happened::Denied(_) | Happened::Nothing => {}
@@ -388,7 +385,8 @@ impl Uplink {
 
     /// The last word of an orderly stop. Whether it arrives is not waited for beyond a second.
     async fn farewell(&mut self, line: &mut Line) -> End {
-        let said = line.publish(&self.options.will_topic, true, STOPPED.to_vec()).and_then(|()| line.disconnect());
+        let stopped = Presence::Stopped.bytes().to_vec();
+        let said = line.publish(&self.options.will_topic, true, stopped).and_then(|()| line.disconnect());
         if said.is_ok() {
             let gone = async { while line.poll().await.is_ok() {} };
             if tokio::time::timeout(Duration::from_secs(1), gone).await.is_err() {

@@ -123,6 +123,10 @@ impl Ingester {
             .set_keep_alive(Duration::from_secs(30))
             .set_connection_timeout(10)
             .set_outgoing_inflight_upper_limit(RECEIVE_MAX);
+        // Small packets go at once: waiting for more would add a delayed acknowledgement, 40 ms, to every receipt.
+        let mut network = options.network_options();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let filter = match config.group {
             None => UP.to_owned(),
             Some(group) if group.is_empty() || group.contains(['/', '+', '#']) => {
@@ -163,6 +167,9 @@ impl Ingester {
 
 /// Every gateway's parcels.
 const UP: &str = "inuse/v1/+/up";
+
+/// Every gateway's presence. Not shared: it is retained, and each ingester may note it.
+const STATUS: &str = "inuse/v1/+/status";
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

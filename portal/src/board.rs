@@ -214,6 +214,7 @@ fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
     Gateway {
         agent: agent.id,
         hostname: agent.hostname.clone(),
+        key: agent.key.to_bytes(),
         kid: agent.kid,
         enrolled_ms: agent.enrolled_ms,
         online: agent.presence.as_ref().map(|presence| presence.online),

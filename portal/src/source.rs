@@ -94,6 +94,8 @@ pub struct Gateway {
     pub agent: AgentId,
     /// What it calls itself.
     pub hostname: String,
+    /// Its public key as enrolled, 32 bytes.
+    pub key: [u8; 32],
     /// Hint of its key.
     pub kid: Kid,
     /// When it was enrolled, Unix ms.

@@ -16,6 +16,7 @@ pub mod leaf;
 pub mod log;
 pub mod observation;
 pub mod payload;
+pub mod presence;
 pub mod pseudonym;
 pub mod raw;
 pub mod userows;

@@ -9,7 +9,10 @@ use sha2::{Digest as _, Sha256};
 use crate::wire::{self, ActionClass, ActorClass, ExclusionReason, Origin};
 
 /// Most rows in one window; what is beyond is declared as a gap.
-pub const MAX_ROWS: usize = 4096;
+pub const MAX_ROWS: usize = 8192;
+
+/// With this many rows a window is sealed early: what is left has room for one more look at a log.
+pub const FULL_ROWS: usize = 3000;
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,16 @@ pub struct UseTable {
 }
 
 impl UseTable {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Index of an actor, in order of first appearance.
     pub fn actor(&mut self, pseudonym: [u8; 8], class: ActorClass, reason: ExclusionReason) -> u32 {
         let actors = &mut self.actors;

@@ -165,6 +165,11 @@ impl Windows {
         self.open.as_ref().map(|open| window_start(open.start_ms) + WINDOW_MS)
     }
 
+    /// Whether the open window should be sealed before its mark: a log brought more than it has rows for.
+    pub fn is_full(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.use_table.len() >= userows::FULL_ROWS)
+    }
+
     /// Takes an observation into the open window.
     ///
     /// # Errors
@@ -199,7 +204,7 @@ impl Windows {
         let mut open = self.open.take()?;
         let end_ms = match end {
             wire::End::Mark => mark,
-            wire::End::Stop | wire::End::Crash => wall_ms.clamp(open.start_ms, mark),
+            wire::End::Stop | wire::End::Crash | wire::End::Full => wall_ms.clamp(open.start_ms, mark),
         };
         self.memory.silent.clear();
         for (source, tally) in &open.sources {

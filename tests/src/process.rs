@@ -18,6 +18,13 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Time between two looks at what is waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Lets libraries in this process log to standard error when `INUSE_LOG` is set, as it is for the programs.
+pub fn log_when_asked() {
+    if std::env::var_os("INUSE_LOG").is_some() {
+        daemon::log_to_stderr();
+    }
+}
+
 /// The path of a shipped program.
 ///
 /// # Errors

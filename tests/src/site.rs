@@ -16,7 +16,7 @@ use crate::chain::{Chain, Own};
 use crate::clock::SimClock;
 use crate::plant::Plant;
 use crate::plant::firm::Firm;
-use crate::process::until;
+use crate::process::{log_when_asked, until};
 use crate::recordings::midnight_ms;
 use crate::road::{City, Gateway, begin_project, server_config};
 
@@ -54,6 +54,7 @@ impl Site {
     /// # Errors
     /// When something does not start.
     pub async fn start(firm: Firm) -> anyhow::Result<Self> {
+        log_when_asked();
         let folder = tempfile::tempdir()?;
         let start_ms = midnight_ms(firm.start);
         let clock = SimClock::new(start_ms);

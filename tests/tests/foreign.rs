@@ -103,11 +103,16 @@ fn observed_all_three(chain: &Chain, town: &Town) -> anyhow::Result<()> {
         .windows()
         .flat_map(|window| &window.logs)
         .flat_map(|row| &row.classes)
-        .filter(|class| class.action() == ActionClass::Report && class.actor_class() == ActorClass::Human)
+        .filter(|class| is_report(class))
         .map(|class| class.count)
         .sum();
     assert_eq!(reports, 8, "Chinese in GB18030 was understood");
     Ok(())
+}
+
+fn is_report(class: &proof::wire::ClassCount) -> bool {
+    let (action, actor) = (ActionClass::Report as u32, ActorClass::Human as u32);
+    (class.action, class.actor_class) == (action, actor)
 }
 
 /// The pages show the firm, the day and each entry.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use daemon::{Clock as _, SystemClock};
 use jiff::civil::date;
-use ledger::Finding;
+use ledger::{Finding, Readers};
 use proof::envelope::{MANIFEST, WINDOW};
 use proof::log::{Outcome, check_receipt};
 use proof::payload::{Header, encode_manifest, manifest_hash};
@@ -23,6 +23,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tests::chain::{Chain, log_size, refusals};
 use tests::plant::firm::demo_firms;
+use tests::process::{log_when_asked, until};
 use tests::road::{City, begin_project, server_config};
 use tests::site::agent_of;
 
@@ -147,6 +148,7 @@ struct Desk {
 
 impl Desk {
     async fn open() -> anyhow::Result<Self> {
+        log_when_asked();
         let folder = tempfile::tempdir()?;
         let any = "127.0.0.1:0";
         let config = server_config(folder.path(), any, any, any)?;
@@ -165,7 +167,24 @@ impl Desk {
         let state = self.folder.path().join(firm.id);
         std::fs::create_dir_all(&state)?;
         agent::enrol(&state, &self.city.enrolment().to_string(), &token).await?;
-        Caller::connect(&state, self.city.broker().port(), self.city.log_vkey()).await
+        let mut caller = Caller::connect(&state, self.city.broker().port(), self.city.log_vkey()).await?;
+        self.listens_to(&mut caller).await?;
+        Ok(caller)
+    }
+
+    /// Waits until the ingester has heard that the gateway is there: from then on it hears all the gateway says.
+    async fn listens_to(&self, caller: &mut Caller) -> anyhow::Result<()> {
+        let (agent, readers) = (caller.agent, Readers::open(&self.data().join("ledger.sqlite"), 1)?);
+        let online = br#"{"state":"online"}"#.to_vec();
+        caller.client.publish(agent.topic_status(), QoS::AtLeastOnce, true, online).await?;
+        caller
+            .hears("an acknowledgement", |packet| matches!(packet, Packet::PubAck(_)).then_some(()))
+            .await?;
+        until("the ingester listens", || async {
+            let known = readers.read(move |ledger| ledger.agent(agent)).await?;
+            Ok(known.and_then(|known| known.presence).map(drop))
+        })
+        .await
     }
 
     /// What was refused on this gateway's topic: how often under each name.
@@ -315,7 +334,7 @@ impl Caller {
         };
         tokio::time::timeout(Duration::from_secs(30), hearing)
             .await
-            .with_context(|| format!("no {what} in 30 s"))?
+            .with_context(|| format!("waited 30 s for {what}"))?
     }
 }
 

@@ -32,7 +32,7 @@ fn check(lines: &[String]) -> anyhow::Result<()> {
     for (name, headline, flag) in EXPECTED {
         let firm = firms
             .iter()
-            .find(|firm| text(firm, "firm").contains(name))
+            .find(|firm| text(firm, "name").contains(name))
             .with_context(|| format!("the demo says nothing of a firm {name}"))?;
         let said = text(firm, "headline");
         ensure!(said.contains(headline), "{name} reads {said}, expected {headline}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use daemon::{Backoff, chain};
 use proof::AgentId;
+use proof::presence::Presence;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubAck, Subscribe, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, Request};
@@ -13,14 +14,22 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::GRACE;
+use super::{GRACE, STATUS};
 use crate::intake::Message;
 
 /// A delivery in the queue, and the connection it came on: a later one must not be told of it.
 pub(super) struct Delivery {
-    pub(super) message: Message,
+    pub(super) what: Delivered,
     pub(super) publish: Publish,
     pub(super) generation: u64,
+}
+
+/// What was delivered.
+pub(super) enum Delivered {
+    /// On a gateway's `up` topic.
+    Parcel(Message),
+    /// On a gateway's `status` topic.
+    Presence(AgentId, Presence),
 }
 
 pub(super) struct Connection {
@@ -134,8 +143,9 @@ impl Connection {
                 // Deliveries of the connection before are answered still, but no longer acknowledged.
                 self.generation.fetch_add(1, Ordering::SeqCst);
                 // Every time: a broker that was restarted has forgotten us, and repeating it is harmless.
-                let filter = Filter::new(self.filter.clone(), QoS::AtLeastOnce);
-                self.events.pending.push_front(Request::Subscribe(Subscribe::new(filter, None)));
+                let filters = [self.filter.as_str(), STATUS].map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+                let subscribe = Subscribe { pkid: 0, filters: filters.to_vec(), properties: None };
+                self.events.pending.push_front(Request::Subscribe(subscribe));
                 Ok(())
             }
             Packet::SubAck(ack) => self.subscribed(&ack),
@@ -166,19 +176,17 @@ impl Connection {
     }
 
     fn queue(&mut self, publish: Publish) -> Result<(), Fault> {
-        let topic = std::str::from_utf8(&publish.topic).ok().and_then(|topic| AgentId::of_topic(topic, "up"));
-        let Some(topic) = topic else {
+        let Some((topic, what)) = delivered(&publish) else {
             // The broker's rules should not let this through. Nobody could be answered; it is dropped, and
             // acknowledged with the next delivery's connection.
-            warn!("delivery on a topic of no gateway");
+            warn!("delivery that is no gateway's parcel or status");
             self.events.pending.extend(acknowledgement(&publish));
             return Ok(());
         };
         let Some(queue) = &self.queue else { return Ok(()) };
-        let message = Message { topic, parcel: publish.payload.clone() };
         let generation = self.generation.load(Ordering::SeqCst);
         let at_most_once = publish.qos == QoS::AtMostOnce;
-        match queue.try_send(Delivery { message, publish, generation }) {
+        match queue.try_send(Delivery { what, publish, generation }) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) if at_most_once => {
                 debug!(agent = %topic, "dropped a delivery that asked for no acknowledgement");
@@ -210,6 +218,16 @@ impl Connection {
         warn!(error = %chain(error), retry_in = ?delay, "lost the broker");
         tokio::time::sleep(delay).await;
     }
+}
+
+/// What came, and whose it is; `None` for anything that is neither parcel nor status of a gateway.
+fn delivered(publish: &Publish) -> Option<(AgentId, Delivered)> {
+    let topic = std::str::from_utf8(&publish.topic).ok()?;
+    if let Some(agent) = AgentId::of_topic(topic, "up") {
+        return Some((agent, Delivered::Parcel(Message { topic: agent, parcel: publish.payload.clone() })));
+    }
+    let agent = AgentId::of_topic(topic, "status")?;
+    Some((agent, Delivered::Presence(agent, Presence::parse(&publish.payload)?)))
 }
 
 /// The PUBACK of a delivery, where it wants one.

@@ -1,17 +1,19 @@
 //! Takes what is queued, records it in one commit, answers, acknowledges.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use daemon::Clock;
-use ledger::Ledger;
+use ledger::{Ledger, Presence};
+use proof::AgentId;
 use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::Delivery;
+use super::connection::{Delivered, Delivery};
 use super::{GRACE, IngestError, MOST_AT_ONCE};
 use crate::intake::{Intake, Message, Reply};
 
@@ -42,12 +44,26 @@ impl Recorder {
             if self.queue.recv_many(&mut batch, MOST_AT_ONCE).await == 0 {
                 return Ok(());
             }
-            let messages: Vec<Message> = batch.iter().map(|delivery| delivery.message.clone()).collect();
             let now_ms = self.clock.stamp().wall_ms;
+            let mut messages: Vec<Message> = Vec::new();
+            let mut seen: BTreeMap<AgentId, Presence> = BTreeMap::new();
+            for delivery in &batch {
+                match &delivery.what {
+                    Delivered::Parcel(message) => messages.push(message.clone()),
+                    Delivered::Presence(agent, presence) => {
+                        let online = *presence == proof::presence::Presence::Online;
+                        seen.insert(*agent, Presence { online, since_ms: now_ms });
+                    }
+                }
+            }
             let taken = self
                 .ledger
                 .run(move |store| {
-                    let replies = intake.take(store, &messages, now_ms)?;
+                    for (agent, presence) in &seen {
+                        store.set_presence(*agent, presence)?;
+                    }
+                    let replies =
+                        if messages.is_empty() { Vec::new() } else { intake.take(store, &messages, now_ms)? };
                     Ok((intake, replies))
                 })
                 .await?;

@@ -104,7 +104,7 @@ impl EntryPage {
             window,
             manifest,
             receipt: asked.receipt.map(|receipt| ReceiptPart::new(&page, receipt, asked.log, offset)),
-            command: command(&asked.log.verifier_key),
+            command: command(asked),
             entry: entry.entry.to_string(),
             witnessed: asked.log.witnesses > 0,
             page,
@@ -113,8 +113,11 @@ impl EntryPage {
 }
 
 /// How the two downloads are checked on any machine.
-fn command(log_key: &str) -> String {
-    format!("inuse-verify envelope.bin --receipt receipt.bin --log-key '{log_key}' --key <…>")
+fn command(asked: &Asked<'_>) -> String {
+    let log_key = &asked.log.verifier_key;
+    let gateway = asked.firm.gateways.iter().find(|gateway| gateway.agent == asked.agent);
+    let key = gateway.map(|gateway| hex(&gateway.key)).unwrap_or_default();
+    format!("inuse-verify envelope.bin --receipt receipt.bin --key {key} --log-key '{log_key}'")
 }
 
 fn siblings(asked: &Asked<'_>) -> Vec<(String, String)> {

@@ -64,6 +64,7 @@ pub(crate) fn end(lang: Lang, end: End) -> &'static str {
         End::Mark => lang.pick("到十分钟整点", "the ten-minute mark"),
         End::Stop => lang.pick("有序停止，提前封存", "an orderly stop"),
         End::Crash => lang.pick("崩溃后按已落盘内容封存", "a crash; sealed from what had been flushed"),
+        End::Full => lang.pick("记录过多，提前封存", "more records than one window holds"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a window says of one log or table: group 11, the use rows and the record leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Open, clamp, local_day};
 use crate::features::minute_of;
 use crate::observation::{Observation, Record, Records, is_human};
 use crate::pseudonym::PseudonymKey;
-use crate::userows::RowKey;
+use crate::userows::{self, RowKey};
 use crate::wire::{self, ActionClass, ActorClass, ExclusionReason, Origin};
 
 /// Seen no later than this after its event time while the agent ran: live.
@@ -61,6 +61,11 @@ impl Open {
         pseudonym: Option<[u8; 8]>,
         offset_ms: i64,
     ) -> u32 {
+        if self.use_table.len() >= userows::MAX_ROWS {
+            // Not even its actor is listed: a table has no more actors than rows.
+            self.logs.entry(observation.source).or_default().overflown = true;
+            return 0;
+        }
         let (class, reason) = match pseudonym {
             Some(_) => (record.actor_class, record.reason),
             None => (ActorClass::Excluded, ExclusionReason::NoActor),
@@ -172,10 +177,11 @@ impl LogTally {
     /// Human events that share their second with another of the same account.
     fn same_second(&self) -> u32 {
         let shared = |events: &Vec<i64>| {
-            let seconds: Vec<i64> = events.iter().map(|ms| ms.div_euclid(1000)).collect();
-            let distinct: BTreeSet<&i64> = seconds.iter().collect();
-            let alone = distinct.iter().filter(|second| seconds.iter().filter(|s| s == *second).count() == 1).count();
-            seconds.len() - alone
+            let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
+            for ms in events {
+                *seconds.entry(ms.div_euclid(1000)).or_default() += 1;
+            }
+            seconds.values().filter(|count| **count > 1).sum::<usize>()
         };
         u32::try_from(self.by_account.values().map(shared).sum::<usize>()).unwrap_or(u32::MAX)
     }
