@@ -43,7 +43,8 @@ pub(crate) async fn keep_collecting(
             warn!(source, error = %words, retry_in = ?delay, "collector stopped");
         }
         shared.failing(source, cause, words);
-        let until = clock.stamp().wall_ms.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        let until =
+            clock.stamp().wall_ms.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
         match out.idle(until, cause).await {
             Ok(()) if stop.is_cancelled() => return Ok(()),
             Ok(()) => {}

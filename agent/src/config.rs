@@ -87,20 +87,27 @@ impl AgentConfig {
 
     fn check(raw: Raw, dir: &Path, complaints: &mut Complaints) -> Option<Self> {
         let state_dir = complaints.required("state_dir", raw.state_dir);
-        let manifest = complaints.optional("manifest", raw.manifest).unwrap_or_else(|| "manifest.toml".into());
+        let manifest =
+            complaints.optional("manifest", raw.manifest).unwrap_or_else(|| "manifest.toml".into());
         let seconds = Duration::from_secs;
         let grace = complaints.duration("grace", raw.grace, seconds(20), seconds(1)..=seconds(300));
         let flush =
             complaints.duration("buffer.flush", raw.buffer.flush, seconds(60), seconds(10)..=seconds(600));
         let raw_mib = complaints.number("buffer.raw_mib", raw.buffer.raw_mib, 4096, 16..=1 << 20);
-        let file_mib = complaints.number("buffer.file_mib", raw.buffer.file_mib, raw_mib + 1024, 64..=1 << 20);
+        let file_mib =
+            complaints.number("buffer.file_mib", raw.buffer.file_mib, raw_mib + 1024, 64..=1 << 20);
         if file_mib <= raw_mib {
-            complaints.add("buffer.file_mib", format!("{file_mib} leaves no room for proofs beside raw_mib = {raw_mib}"));
+            complaints.add(
+                "buffer.file_mib",
+                format!("{file_mib} leaves no room for proofs beside raw_mib = {raw_mib}"),
+            );
         }
         let host = complaints.optional("broker.host", raw.broker.host);
         let port = complaints.optional("broker.port", raw.broker.port);
         let broker = match (host, port) {
-            (Some(host), port) if !host.is_empty() => Some(BrokerAddress { host, port: port.unwrap_or(8883) }),
+            (Some(host), port) if !host.is_empty() => {
+                Some(BrokerAddress { host, port: port.unwrap_or(8883) })
+            }
             (Some(_), _) => {
                 complaints.add("broker.host", "is empty");
                 None
@@ -174,12 +181,17 @@ mod tests {
     #[test]
     fn the_commented_example_says_what_the_defaults_are() {
         let example = include_str!("../../config/agent.toml");
-        assert_eq!(load(example).unwrap(), load("state_dir = \"/var/lib/inuse\"\nmanifest = \"manifest.toml\"").unwrap());
+        assert_eq!(
+            load(example).unwrap(),
+            load("state_dir = \"/var/lib/inuse\"\nmanifest = \"manifest.toml\"").unwrap()
+        );
     }
 
     #[test]
     fn all_complaints_come_at_once() {
-        let wrong = load("grace = \"1h\"\nodd = 1\n[broker]\nport = 70000\n[buffer]\nflush = \"1s\"\nfile_mib = 64\n");
+        let wrong = load(
+            "grace = \"1h\"\nodd = 1\n[broker]\nport = 70000\n[buffer]\nflush = \"1s\"\nfile_mib = 64\n",
+        );
         let wrong = wrong.unwrap_err();
         for path in ["odd", "state_dir", "grace", "broker.port", "buffer.flush", "buffer.file_mib"] {
             assert!(wrong.lines().any(|line| line.starts_with(&format!("{path}: "))), "{path} in\n{wrong}");
@@ -188,7 +200,9 @@ mod tests {
 
     #[test]
     fn the_printed_configuration_reads_back_the_same() {
-        let config = load("state_dir = \"/var/lib/inuse\"\nmanifest = \"/etc/inuse/m.toml\"\n[broker]\nhost = \"b\"").unwrap();
+        let config =
+            load("state_dir = \"/var/lib/inuse\"\nmanifest = \"/etc/inuse/m.toml\"\n[broker]\nhost = \"b\"")
+                .unwrap();
         let again = load(&config.to_toml()).unwrap();
         assert_eq!(again, config);
     }

@@ -227,7 +227,8 @@ async fn ask(server: &str, pin: [u8; 16], body: Vec<u8>) -> Result<Granted, Enro
     let unreachable = |source| EnrolError::Unreachable { server: server.to_owned(), source };
     let no_answer = |why: String| EnrolError::NoAnswer { server: server.to_owned(), why };
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
-    let (host, _) = server.rsplit_once(':').ok_or_else(|| unreachable(invalid("the server is written host:port")))?;
+    let (host, _) =
+        server.rsplit_once(':').ok_or_else(|| unreachable(invalid("the server is written host:port")))?;
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|_| unreachable(invalid("neither a DNS name nor an IP address")))?;
     let tcp = tokio::net::TcpStream::connect(server).await.map_err(unreachable)?;
@@ -252,7 +253,8 @@ async fn ask(server: &str, pin: [u8; 16], body: Vec<u8>) -> Result<Granted, Enro
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| no_answer(format!("unreadable: {error}")));
     }
-    let refused: Refused = serde_json::from_slice(&body).map_err(|_| no_answer(format!("HTTP status {status}")))?;
+    let refused: Refused =
+        serde_json::from_slice(&body).map_err(|_| no_answer(format!("HTTP status {status}")))?;
     Err(EnrolError::Refused { server: server.to_owned(), name: refused.name, text: refused.text })
 }
 
@@ -285,7 +287,8 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let is_pinned = |cert: &&CertificateDer<'_>| Sha256::digest(cert)[..16] == self.pin;
-        let other = || rustls::Error::General("the server's authority is not the one of the token".to_owned());
+        let other =
+            || rustls::Error::General("the server's authority is not the one of the token".to_owned());
         let authority = intermediates.iter().find(is_pinned).ok_or_else(other)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone().into_owned())?;
@@ -301,7 +304,12 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -310,7 +318,12 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -120,11 +120,13 @@ fn tls(dir: &Path) -> Result<Arc<ClientConfig>, IdentityError> {
         let source = io::Error::new(io::ErrorKind::InvalidData, format!("{error}"));
         IdentityError::File { path, source }
     };
-    let authority = CertificateDer::from_pem_file(file("ca.crt")).map_err(|error| pem(file("ca.crt"), error))?;
+    let authority =
+        CertificateDer::from_pem_file(file("ca.crt")).map_err(|error| pem(file("ca.crt"), error))?;
     let chain: Vec<_> = CertificateDer::pem_file_iter(file("client.crt"))
         .and_then(Iterator::collect)
         .map_err(|error| pem(file("client.crt"), error))?;
-    let key = PrivateKeyDer::from_pem_file(file("client.key")).map_err(|error| pem(file("client.key"), error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(file("client.key")).map_err(|error| pem(file("client.key"), error))?;
     let wrong = |source| IdentityError::Tls { dir: dir.to_owned(), source };
     let mut roots = RootCertStore::empty();
     roots.add(authority).map_err(wrong)?;

@@ -109,7 +109,9 @@ async fn status(config: &std::path::Path, json: bool) -> anyhow::Result<Exit> {
 async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<Exit> {
     let (config, manifest) = AgentConfig::load(config)?;
     let sources: Vec<_> = match name {
-        Some(name) => vec![manifest.source_named(name).with_context(|| format!("the manifest has no source `{name}`"))?],
+        Some(name) => vec![
+            manifest.source_named(name).with_context(|| format!("the manifest has no source `{name}`"))?,
+        ],
         None => manifest.sources.iter().collect(),
     };
     let mut all_answered = true;

@@ -54,7 +54,10 @@ pub(crate) struct Options {
 pub(crate) enum Happened {
     Connected,
     Subscribed,
-    Message { topic: String, payload: Vec<u8> },
+    Message {
+        topic: String,
+        payload: Vec<u8>,
+    },
     /// A publish was refused by the broker with this reason (MQTT 5 only).
     Denied(String),
     Nothing,
@@ -88,7 +91,8 @@ pub(crate) enum Line {
 impl Line {
     pub(crate) fn new(options: &Options, version: Version) -> Self {
         let BrokerAddress { host, port } = options.broker.clone();
-        let transport = Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(Arc::clone(&options.tls)));
+        let transport =
+            Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(Arc::clone(&options.tls)));
         let (id, topic, will) = (options.client_id.clone(), options.will_topic.clone(), options.will.clone());
         match version {
             Version::Five => {
@@ -139,7 +143,9 @@ impl Line {
                 let qos = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
                 client.try_publish(topic, qos, retain, payload).map_err(|_| Busy)
             }
-            Self::Four(client, _) => client.try_publish(topic, QoS::AtLeastOnce, retain, payload).map_err(|_| Busy),
+            Self::Four(client, _) => {
+                client.try_publish(topic, QoS::AtLeastOnce, retain, payload).map_err(|_| Busy)
+            }
         }
     }
 
@@ -166,20 +172,30 @@ fn prompt() -> NetworkOptions {
     options
 }
 
-/// A TLS 1.3 broker refuses a client certificate by closing after a good handshake; say so instead of "end of file".
+/// A TLS 1.3 broker refuses a client certificate after a good handshake, by an alert or by closing; says so.
 fn explain(words: String, before_connack: bool) -> String {
+    if is_alert(&words) {
+        return format!("{words} (the broker does not accept this gateway's certificate)");
+    }
     let eof = ["eof", "closed", "reset", "Broken pipe"].iter().any(|sign| words.contains(sign));
     if before_connack && eof {
-        return format!("{words} (the broker closed right after the TLS handshake: it may not accept this gateway's certificate)");
+        return format!(
+            "{words} (the broker closed right after the TLS handshake: it may not accept this gateway's certificate)"
+        );
     }
     words
+}
+
+/// A TLS alert: it has nothing to do with the version of MQTT.
+fn is_alert(words: &str) -> bool {
+    words.contains("received fatal alert")
 }
 
 mod five {
     use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, PubAckReason, SubscribeReasonCode};
     use rumqttc::v5::{ConnectionError, Event};
 
-    use super::{Happened, Lost, explain};
+    use super::{Happened, Lost, explain, is_alert};
 
     pub(super) fn read(event: Result<Event, ConnectionError>) -> Result<Happened, Lost> {
         match event {
@@ -193,18 +209,23 @@ mod five {
     fn packet_of(packet: Packet) -> Result<Happened, Lost> {
         match packet {
             Packet::ConnAck(_) => Ok(Happened::Connected),
-            Packet::SubAck(ack) if ack.return_codes.iter().all(|c| matches!(c, SubscribeReasonCode::Success(_))) => {
+            Packet::SubAck(ack)
+                if ack.return_codes.iter().all(|c| matches!(c, SubscribeReasonCode::Success(_))) =>
+            {
                 Ok(Happened::Subscribed)
             }
             Packet::SubAck(ack) => {
-                let words = format!("broker refused the subscription to our own topic: {:?}", ack.return_codes);
+                let words =
+                    format!("broker refused the subscription to our own topic: {:?}", ack.return_codes);
                 Err(Lost { words, try_other_version: false })
             }
             Packet::Publish(publish) => Ok(Happened::Message {
                 topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                 payload: publish.payload.to_vec(),
             }),
-            Packet::PubAck(ack) if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) => {
+            Packet::PubAck(ack)
+                if !matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers) =>
+            {
                 Ok(Happened::Denied(format!("{:?}", ack.reason)))
             }
             Packet::Disconnect(reason) => {
@@ -223,14 +244,15 @@ mod five {
             ) | ConnectionError::NotConnAck(_)
                 | ConnectionError::MqttState(_)
         );
-        Lost { words: explain(daemon::chain(error), !version), try_other_version: version }
+        let words = explain(daemon::chain(error), !version);
+        Lost { try_other_version: version && !is_alert(&words), words }
     }
 }
 
 mod four {
     use rumqttc::{ConnectReturnCode, ConnectionError, Event, Packet, SubscribeReasonCode};
 
-    use super::{Happened, Lost, explain};
+    use super::{Happened, Lost, explain, is_alert};
 
     pub(super) fn read(event: Result<Event, ConnectionError>) -> Result<Happened, Lost> {
         match event {
@@ -244,7 +266,9 @@ mod four {
     fn packet_of(packet: Packet) -> Result<Happened, Lost> {
         match packet {
             Packet::ConnAck(_) => Ok(Happened::Connected),
-            Packet::SubAck(ack) if ack.return_codes.iter().all(|c| matches!(c, SubscribeReasonCode::Success(_))) => {
+            Packet::SubAck(ack)
+                if ack.return_codes.iter().all(|c| matches!(c, SubscribeReasonCode::Success(_))) =>
+            {
                 Ok(Happened::Subscribed)
             }
             Packet::SubAck(_) => {
@@ -265,6 +289,7 @@ mod four {
                 | ConnectionError::NotConnAck(_)
                 | ConnectionError::MqttState(_)
         );
-        Lost { words: explain(daemon::chain(error), !version), try_other_version: version }
+        let words = explain(daemon::chain(error), !version);
+        Lost { try_other_version: version && !is_alert(&words), words }
     }
 }

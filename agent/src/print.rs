@@ -30,7 +30,16 @@ pub(crate) fn checked(config: &AgentConfig, manifest: &Manifest, identity: &Iden
     for source in &manifest.sources {
         let points = source.points().len();
         let what = if points == 0 { "records".to_owned() } else { format!("{points} points") };
-        push(&mut text, format_args!("source {:>3}: {}, {what} every {:?}, {}\n", source.index, source.name, source.cadence, source.address()));
+        push(
+            &mut text,
+            format_args!(
+                "source {:>3}: {}, {what} every {:?}, {}\n",
+                source.index,
+                source.name,
+                source.cadence,
+                source.address()
+            ),
+        );
     }
     text.push_str("the configuration is good\n");
     text
@@ -38,7 +47,12 @@ pub(crate) fn checked(config: &AgentConfig, manifest: &Manifest, identity: &Iden
 
 /// A running agent's status.
 pub(crate) fn status(status: &Status) -> String {
-    let mut text = format!("agent {} of {}: {}\n", status.agent, status.project, if status.healthy { "healthy" } else { "NOT healthy" });
+    let mut text = format!(
+        "agent {} of {}: {}\n",
+        status.agent,
+        status.project,
+        if status.healthy { "healthy" } else { "NOT healthy" }
+    );
     for source in &status.sources {
         push(&mut text, format_args!("  {}\n", source_line(source, status.now_ms)));
     }
@@ -58,7 +72,10 @@ pub(crate) fn status(status: &Status) -> String {
     if let (Some(seq), Some(at)) = (buffer.receipted, buffer.receipted_ms) {
         push(&mut text, format_args!(", newest receipt {seq}, {} ago", age(status.now_ms - at)));
     }
-    push(&mut text, format_args!("\n  disk: {} KiB, raw {} KiB", buffer.file_bytes >> 10, buffer.raw_bytes >> 10));
+    push(
+        &mut text,
+        format_args!("\n  disk: {} KiB, raw {} KiB", buffer.file_bytes >> 10, buffer.raw_bytes >> 10),
+    );
     if let Some(since) = buffer.full_since_ms {
         push(&mut text, format_args!(", FULL for {}", age(status.now_ms - since)));
     }
@@ -75,7 +92,10 @@ fn source_line(source: &SourceStatus, now_ms: i64) -> String {
         None => "never seen".to_owned(),
     };
     let state = if source.fresh { "fresh" } else { "STALE" };
-    let mut line = format!("{:>3} {state} {}: {seen}, {} good, {} failed", source.index, source.name, source.good, source.failed);
+    let mut line = format!(
+        "{:>3} {state} {}: {seen}, {} good, {} failed",
+        source.index, source.name, source.good, source.failed
+    );
     if source.kind == "log" {
         push(&mut line, format_args!(", {} records, {} unparsed", source.records, source.unparsed));
     }
@@ -125,7 +145,15 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
                 .zip(&record.fields)
                 .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
                 .collect();
-            push(&mut text, format_args!("  {:?} by {}: {}\n", record.action, record.account.as_deref().unwrap_or("-"), fields.join(" ")));
+            push(
+                &mut text,
+                format_args!(
+                    "  {:?} by {}: {}\n",
+                    record.action,
+                    record.account.as_deref().unwrap_or("-"),
+                    fields.join(" ")
+                ),
+            );
         }
     }
     text

@@ -112,7 +112,12 @@ impl Recorder {
         }
         match self.windows.observe(observation) {
             Ok(()) => {}
-            Err(error @ (Misplaced::Before | Misplaced::PastTheMark | Misplaced::NoneOpen | Misplaced::Unknown)) => {
+            Err(
+                error @ (Misplaced::Before
+                | Misplaced::PastTheMark
+                | Misplaced::NoneOpen
+                | Misplaced::Unknown),
+            ) => {
                 warn!(source = observation.source, %error, "observation not taken");
                 return Ok(());
             }
@@ -180,8 +185,14 @@ impl Recorder {
         let ranges = self.windows.ranges().collect();
         self.windows.open(start_ms, mono_ms, secret.clone());
         let boot = self.chain.boot;
-        let opening =
-            Opening { secret: secret.clone(), wall_ms: start_ms, mono_ms, boot, body: self.body.clone(), ranges };
+        let opening = Opening {
+            secret: secret.clone(),
+            wall_ms: start_ms,
+            mono_ms,
+            boot,
+            body: self.body.clone(),
+            ranges,
+        };
         self.pending = Pending {
             opening: Some(opening),
             start: Some((start_ms, mono_ms, secret)),
@@ -317,7 +328,9 @@ impl Recorder {
     /// Seals the window a crash left open, from what had been flushed. `windows` holds it.
     pub(crate) async fn seal_left(&mut self, flushed_ms: i64, now: Stamp) -> anyhow::Result<()> {
         let Some(start_ms) = self.windows.open_since() else { return Ok(()) };
-        let Some(sealed) = self.windows.seal(flushed_ms, now.mono_ms, wire::End::Crash) else { return Ok(()) };
+        let Some(sealed) = self.windows.seal(flushed_ms, now.mono_ms, wire::End::Crash) else {
+            return Ok(());
+        };
         let header = self.chain.header(now, None);
         let payload = sealed.payload(&header, self.shared.anchor());
         let seal = Seal {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
 use collectors::SampleSender;
 use collectors::manifest::{Kind, Manifest};
-use daemon::{Clock, Stamp, Tasks};
+use daemon::{Clock, Stamp, Tasks, Unfinished};
 use proof::features::Range;
 use proof::payload::{Header, manifest_hash};
 use proof::raw;
@@ -106,7 +106,11 @@ impl Agent {
     ///
     /// # Errors
     /// When the store or the status socket fails; never because of a source or the broker.
-    pub async fn run(self, stop: CancellationToken, ready: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        stop: CancellationToken,
+        ready: impl FnOnce() + Send + 'static,
+    ) -> anyhow::Result<()> {
         let salt = self.identity.salt;
         let body = self.manifest.public(&salt).encode_to_vec();
         // Until every task has registered its first wait, a simulated clock must not move.
@@ -172,13 +176,16 @@ impl Agent {
         let now = self.clock.stamp();
         let left = self.buffer.ask(move |buffer| read_left(buffer, &boot_id)).await??;
         self.sign_unsigned().await?;
-        if let Some(anchor) = left.last_receipt.and_then(|receipt| anchor_of(&receipt, &self.identity.log_vkey)) {
+        if let Some(anchor) =
+            left.last_receipt.and_then(|receipt| anchor_of(&receipt, &self.identity.log_vkey))
+        {
             self.shared.anchored(anchor);
         }
         let boot = short_hash(&self.clock.boot_id());
         let decoded = wire::ManifestBody::decode(body.as_slice()).context("the manifest does not encode")?;
-        let new_windows =
-            |body: wire::ManifestBody| Windows::new(body, short_hash(crate::BUILD), self.identity.pseudonyms.clone());
+        let new_windows = |body: wire::ManifestBody| {
+            Windows::new(body, short_hash(crate::BUILD), self.identity.pseudonyms.clone())
+        };
         let mut recorder = Recorder {
             windows: new_windows(decoded.clone()),
             chain: Chain {
@@ -387,8 +394,21 @@ async fn watch(
         Err(_) => {
             ended.cancel();
             let unfinished = tasks.finish(Duration::from_secs(1)).await;
-            failed.map_or(unfinished, Err)
+            failed.map_or(forgive_uplink(unfinished), Err)
         }
+    }
+}
+
+/// Proofs without a receipt wait in the outbox for the next start: a server that is away is no failure of this agent.
+fn forgive_uplink(outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+    match outcome {
+        Err(error)
+            if error.downcast_ref::<Unfinished>().is_some_and(|unfinished| unfinished.0 == ["uplink"]) =>
+        {
+            warn!("the grace period has passed: what has no receipt waits for the next start");
+            Ok(())
+        }
+        other => other,
     }
 }
 
@@ -455,7 +475,8 @@ mod tests {
 
     #[test]
     fn ranges_survive_a_restart() {
-        let ranges = vec![((1, 0), Range { low: -2.5, high: 1e9 }), ((700, 12), Range { low: 0.0, high: 0.0 })];
+        let ranges =
+            vec![((1, 0), Range { low: -2.5, high: 1e9 }), ((700, 12), Range { low: 0.0, high: 0.0 })];
         assert_eq!(decode_ranges(&encode_ranges(ranges.iter().copied())), ranges);
         assert_eq!(decode_ranges(b"short"), []);
     }

@@ -124,7 +124,8 @@ impl Shared {
 
     fn source(&self, index: u16, change: impl FnOnce(&mut SourceStatus)) {
         let mut inner = self.lock();
-        if let Some(source) = usize::from(index).checked_sub(1).and_then(|place| inner.sources.get_mut(place)) {
+        if let Some(source) = usize::from(index).checked_sub(1).and_then(|place| inner.sources.get_mut(place))
+        {
             change(source);
         }
     }
@@ -156,7 +157,10 @@ impl Shared {
     /// How many good observations this source had.
     pub(crate) fn good_since(&self, index: u16) -> u64 {
         let inner = self.lock();
-        usize::from(index).checked_sub(1).and_then(|place| inner.sources.get(place)).map_or(0, |source| source.good)
+        usize::from(index)
+            .checked_sub(1)
+            .and_then(|place| inner.sources.get(place))
+            .map_or(0, |source| source.good)
     }
 
     pub(crate) fn link(&self, change: impl FnOnce(&mut LinkStatus)) {

@@ -98,7 +98,8 @@ impl Uplink {
 
     /// Sends until the recorder has ended and the outbox is empty, or nothing more can be sent.
     pub(crate) async fn run(mut self, mut woken: mpsc::Receiver<Hold>) -> anyhow::Result<()> {
-        let seed = u64::from_be_bytes(self.identity.agent.0[..8].try_into().expect("an agent id has 16 bytes"));
+        let seed =
+            u64::from_be_bytes(self.identity.agent.0[..8].try_into().expect("an agent id has 16 bytes"));
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), seed);
         loop {
             let connected = match self.session(&mut woken).await? {
@@ -330,7 +331,9 @@ impl Uplink {
                         good.insert(entry, receipt.encode_to_vec());
                     }
                 }
-                Answer::Refusal { entry, name, text, .. } => self.note_refusal(entry, name, text, now_ms).await?,
+                Answer::Refusal { entry, name, text, .. } => {
+                    self.note_refusal(entry, name, text, now_ms).await?
+                }
                 Answer::Want { have, .. } => {
                     debug!(have, "the ledger asks for more");
                     self.flying.clear();

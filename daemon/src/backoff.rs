@@ -19,9 +19,13 @@ impl Backoff {
 
     /// Returns the next delay: between half and all of the doubled step.
     pub fn next_delay(&mut self) -> Duration {
-        let step = self.floor.saturating_mul(1_u32.checked_shl(self.tries.min(20)).unwrap_or(u32::MAX)).min(self.ceiling);
+        let step = self
+            .floor
+            .saturating_mul(1_u32.checked_shl(self.tries.min(20)).unwrap_or(u32::MAX))
+            .min(self.ceiling);
         self.tries = self.tries.saturating_add(1);
-        self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.noise =
+            self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let half = step / 2;
         half + half.mul_f64((self.noise >> 40) as f64 / f64::from(1_u32 << 24))
     }

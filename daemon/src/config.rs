@@ -40,8 +40,11 @@ impl Complaints {
     /// Adds all of another file's, keeping that file's name in front of each.
     pub fn join(&mut self, other: Self) {
         for complaint in other.list {
-            let problem =
-                if other.file == self.file { complaint.problem } else { format!("in {}: {}", other.file, complaint.problem) };
+            let problem = if other.file == self.file {
+                complaint.problem
+            } else {
+                format!("in {}: {}", other.file, complaint.problem)
+            };
             self.list.push(Complaint { path: complaint.path, problem });
         }
     }
@@ -97,7 +100,10 @@ impl Complaints {
                 default
             }
             None => {
-                self.add(path, format!("`{text}` is not a duration; write it like \"500ms\", \"10s\", \"5m\", \"2h\""));
+                self.add(
+                    path,
+                    format!("`{text}` is not a duration; write it like \"500ms\", \"10s\", \"5m\", \"2h\""),
+                );
                 default
             }
         }
@@ -178,7 +184,9 @@ pub fn read<Raw: DeserializeOwned>(path: &Path) -> Result<(Raw, Complaints), Com
 pub fn parse<Raw: DeserializeOwned>(name: &str, text: &str) -> Result<(Raw, Complaints), Complaints> {
     let mut complaints = Complaints::about(name);
     let parsed = toml::Deserializer::parse(text).and_then(|deserializer| {
-        serde_ignored::deserialize(deserializer, |path| complaints.add(tidy(&path.to_string()), "is not a known key"))
+        serde_ignored::deserialize(deserializer, |path| {
+            complaints.add(tidy(&path.to_string()), "is not a known key")
+        })
     });
     match parsed {
         Ok(raw) => Ok((raw, complaints)),

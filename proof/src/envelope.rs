@@ -187,7 +187,8 @@ impl Parcel {
         if bytes.len() > MAX_PARCEL {
             return Err(EnvelopeError::Oversized { len: bytes.len(), most: MAX_PARCEL });
         }
-        let raw = wire::Parcel::decode(bytes).map_err(|error| EnvelopeError::Unparsable(error.to_string()))?;
+        let raw =
+            wire::Parcel::decode(bytes).map_err(|error| EnvelopeError::Unparsable(error.to_string()))?;
         Ok(Self { envelope: Envelope::parse(&raw.envelope)?, use_rows: raw.use_rows })
     }
 

@@ -145,7 +145,8 @@ fn entropy_mbit(values: &[f64]) -> u32 {
         *counts.entry(value.to_bits()).or_default() += 1;
     }
     let total = f64::from(len(values));
-    let bits: f64 = counts.values().map(|count| f64::from(*count) / total).map(|share| -share * share.log2()).sum();
+    let bits: f64 =
+        counts.values().map(|count| f64::from(*count) / total).map(|share| -share * share.log2()).sum();
     u32::try_from(round(bits * 1000.0)).unwrap_or(0)
 }
 
@@ -245,7 +246,9 @@ mod tests {
     #[test]
     fn edges_and_running_minutes_follow_the_machine() {
         let mut series = Series::default();
-        for (dt_ms, value, before) in [(0, 0.0, None), (60_000, 1.0, Some(0.0)), (120_000, 1.0, Some(1.0)), (180_000, 0.0, Some(1.0))] {
+        for (dt_ms, value, before) in
+            [(0, 0.0, None), (60_000, 1.0, Some(0.0)), (120_000, 1.0, Some(1.0)), (180_000, 0.0, Some(1.0))]
+        {
             series.push_running(dt_ms, value, before);
         }
         let row = series.row(None, false);

@@ -138,7 +138,13 @@ mod tests {
 
     #[test]
     fn other_texts_are_not_agent_ids() {
-        for text in ["", "abc", "AAAAAAAAAAAAAAAAAAAAAAAAAA", "aaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaab"] {
+        for text in [
+            "",
+            "abc",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "aaaaaaaaaaaaaaaaaaaaaaaaa1",
+            "aaaaaaaaaaaaaaaaaaaaaaaaab",
+        ] {
             assert_eq!(text.parse::<AgentId>(), Err(NotAnAgentId), "{text}");
         }
     }

@@ -6,7 +6,9 @@
 use hmac::{Hmac, Mac as _};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use tlog_tiles::{Hash, HashReader, check_record, prove_record, record_hash, stored_hashes_for_record_hash, tree_hash};
+use tlog_tiles::{
+    Hash, HashReader, check_record, prove_record, record_hash, stored_hashes_for_record_hash, tree_hash,
+};
 
 use crate::wire;
 
@@ -33,7 +35,11 @@ impl WindowSecret {
 
     /// Commitment to one field of a record.
     pub fn field_commitment(&self, source: u16, position: u64, field: u16, bytes: &[u8]) -> [u8; 32] {
-        Sha256::new().chain_update(self.field_blind(source, position, field)).chain_update(bytes).finalize().into()
+        Sha256::new()
+            .chain_update(self.field_blind(source, position, field))
+            .chain_update(bytes)
+            .finalize()
+            .into()
     }
 
     fn blind(&self, parts: &[&[u8]]) -> [u8; 16] {
@@ -77,7 +83,8 @@ impl Tree {
     }
 
     fn push(&mut self, leaf: Hash) {
-        let hashes = stored_hashes_for_record_hash(self.leaves, leaf, &self.stored).expect("all hashes are in memory");
+        let hashes =
+            stored_hashes_for_record_hash(self.leaves, leaf, &self.stored).expect("all hashes are in memory");
         self.stored.0.extend(hashes);
         self.leaves += 1;
     }
@@ -108,9 +115,17 @@ impl Tree {
 }
 
 /// Whether the leaf stands at `index` of `count` leaves under `root`.
-pub fn is_under(root: &[u8; 32], count: u64, index: u64, leaf: &wire::Leaf, blind: &[u8; 16], path: &Path) -> bool {
+pub fn is_under(
+    root: &[u8; 32],
+    count: u64,
+    index: u64,
+    leaf: &wire::Leaf,
+    blind: &[u8; 16],
+    path: &Path,
+) -> bool {
     let path: Vec<Hash> = path.iter().map(|hash| Hash(*hash)).collect();
-    path_is_bounded(count, &path) && check_record(&path, count, Hash(*root), index, leaf_hash(leaf, blind)).is_ok()
+    path_is_bounded(count, &path)
+        && check_record(&path, count, Hash(*root), index, leaf_hash(leaf, blind)).is_ok()
 }
 
 /// The library walks down the path it is given; a tree of n leaves has none longer than its height.
@@ -154,7 +169,9 @@ mod tests {
             for (index, leaf) in (0_u32..).zip(&leaves) {
                 let path = tree.path(u64::from(index)).unwrap();
                 let blind = secret.leaf_blind(index);
-                let holds = |at: u32, path: &Path| is_under(&tree.root(), tree.len(), u64::from(at), leaf, &blind, path);
+                let holds = |at: u32, path: &Path| {
+                    is_under(&tree.root(), tree.len(), u64::from(at), leaf, &blind, path)
+                };
                 assert!(holds(index, &path));
                 assert!(!holds(index + 1, &path));
                 let mut long = path.clone();
@@ -167,6 +184,9 @@ mod tests {
     #[test]
     fn another_secret_gives_another_root() {
         let leaves = leaves(3);
-        assert_ne!(Tree::of(&leaves, &WindowSecret([1; 32])).root(), Tree::of(&leaves, &WindowSecret([2; 32])).root());
+        assert_ne!(
+            Tree::of(&leaves, &WindowSecret([1; 32])).root(),
+            Tree::of(&leaves, &WindowSecret([2; 32])).root()
+        );
     }
 }

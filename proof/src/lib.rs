@@ -22,7 +22,13 @@ pub mod raw;
 pub mod userows;
 /// The wire's messages, as `proto/inuse.proto` lists them.
 pub mod wire {
-    #![allow(missing_docs, clippy::all, clippy::pedantic, clippy::wildcard_enum_match_arm, reason = "generated")]
+    #![allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        clippy::wildcard_enum_match_arm,
+        reason = "generated"
+    )]
     include!(concat!(env!("OUT_DIR"), "/inuse.v1.rs"));
 }
 pub mod window;

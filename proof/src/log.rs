@@ -127,7 +127,11 @@ pub fn proof_text(index: u64, path: &[[u8; 32]], checkpoint: &str) -> String {
 ///
 /// # Errors
 /// The first thing that does not hold.
-pub fn check_receipt(receipt: &wire::Receipt, expected: EntryId, log_key: &str) -> Result<Receipt, ReceiptError> {
+pub fn check_receipt(
+    receipt: &wire::Receipt,
+    expected: EntryId,
+    log_key: &str,
+) -> Result<Receipt, ReceiptError> {
     let entry = LogEntry::parse(&receipt.entry)?;
     if entry.entry != expected {
         return Err(ReceiptError::OtherEntry);
@@ -147,10 +151,11 @@ pub fn check_receipt(receipt: &wire::Receipt, expected: EntryId, log_key: &str) 
 fn check_checkpoint(note: &str, log_key: &str) -> Result<Checkpoint, ReceiptError> {
     let verifier = StandardVerifier::new(log_key).map_err(|_| ReceiptError::BadLogKey)?;
     let name = signed_note::Verifier::name(&verifier).to_owned();
-    let note = Note::from_bytes(note.as_bytes()).map_err(|_| ReceiptError::Unreadable("checkpoint is not a note"))?;
+    let note = Note::from_bytes(note.as_bytes())
+        .map_err(|_| ReceiptError::Unreadable("checkpoint is not a note"))?;
     note.verify(&VerifierList::new(vec![Box::new(verifier)])).map_err(|_| ReceiptError::NotTheLog)?;
-    let checkpoint =
-        Checkpoint::from_bytes(note.text()).map_err(|_| ReceiptError::Unreadable("note is not a checkpoint"))?;
+    let checkpoint = Checkpoint::from_bytes(note.text())
+        .map_err(|_| ReceiptError::Unreadable("note is not a checkpoint"))?;
     // A log key signs for its own log only.
     if checkpoint.origin() == name { Ok(checkpoint) } else { Err(ReceiptError::NotTheLog) }
 }
@@ -166,7 +171,8 @@ fn parse_proof(text: &str) -> Result<(u64, Vec<Hash>, &str), ReceiptError> {
         return Err(wrong("not a tlog-proof of version 1"));
     }
     lines.next_if(|line| line.starts_with("extra "));
-    let index = lines.next().and_then(|line| line.strip_prefix("index ")).ok_or(wrong("proof has no index"))?;
+    let index =
+        lines.next().and_then(|line| line.strip_prefix("index ")).ok_or(wrong("proof has no index"))?;
     if index.len() > 1 && index.starts_with('0') || !index.bytes().all(|b| b.is_ascii_digit()) {
         return Err(wrong("index is not a number"));
     }
@@ -238,21 +244,34 @@ mod tests {
     #[test]
     fn a_receipt_is_for_one_entry_of_one_log() {
         let (receipt, vkey) = receipt();
-        let check = |receipt: &wire::Receipt, key: &str| check_receipt(receipt, EntryId([2; 32]), key).unwrap_err();
+        let check =
+            |receipt: &wire::Receipt, key: &str| check_receipt(receipt, EntryId([2; 32]), key).unwrap_err();
         assert_eq!(check_receipt(&receipt, EntryId([3; 32]), &vkey), Err(ReceiptError::OtherEntry));
         assert_eq!(check(&receipt, "nonsense"), ReceiptError::BadLogKey);
 
         let mut other = entry(2);
         other.recv_ms += 1;
-        assert_eq!(check(&wire::Receipt { entry: other.encode(), ..receipt.clone() }, &vkey), ReceiptError::NotIncluded);
+        assert_eq!(
+            check(&wire::Receipt { entry: other.encode(), ..receipt.clone() }, &vkey),
+            ReceiptError::NotIncluded
+        );
 
         let moved = receipt.proof.replace("index 1", "index 0");
-        assert_eq!(check(&wire::Receipt { proof: moved, ..receipt.clone() }, &vkey), ReceiptError::NotIncluded);
+        assert_eq!(
+            check(&wire::Receipt { proof: moved, ..receipt.clone() }, &vkey),
+            ReceiptError::NotIncluded
+        );
 
         let grown = receipt.proof.replace("test.log\n3\n", "test.log\n4\n");
         assert_eq!(check(&wire::Receipt { proof: grown, ..receipt.clone() }, &vkey), ReceiptError::NotTheLog);
 
-        let short: String = receipt.proof.lines().enumerate().filter(|(at, _)| *at != 2).map(|(_, l)| format!("{l}\n")).collect();
+        let short: String = receipt
+            .proof
+            .lines()
+            .enumerate()
+            .filter(|(at, _)| *at != 2)
+            .map(|(_, l)| format!("{l}\n"))
+            .collect();
         assert_eq!(check(&wire::Receipt { proof: short, ..receipt }, &vkey), ReceiptError::NotIncluded);
     }
 

@@ -147,6 +147,10 @@ pub fn is_human(class: ActorClass) -> bool {
 pub fn is_key(action: ActionClass) -> bool {
     matches!(
         action,
-        ActionClass::Create | ActionClass::Report | ActionClass::Approve | ActionClass::Post | ActionClass::Close
+        ActionClass::Create
+            | ActionClass::Report
+            | ActionClass::Approve
+            | ActionClass::Post
+            | ActionClass::Close
     )
 }

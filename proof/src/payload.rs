@@ -70,8 +70,10 @@ impl Header {
     /// # Errors
     /// When there is none, or it is not one.
     pub fn parse(payload: &[u8]) -> Result<Self, PayloadError> {
-        let any = wire::AnyPayload::decode(payload)
-            .map_err(|error| PayloadError::Unparsable { kind: "payload".to_owned(), problem: error.to_string() })?;
+        let any = wire::AnyPayload::decode(payload).map_err(|error| PayloadError::Unparsable {
+            kind: "payload".to_owned(),
+            problem: error.to_string(),
+        })?;
         Self::check(any.header.ok_or(PayloadError::Header("missing"))?)
     }
 
@@ -82,11 +84,19 @@ impl Header {
         let boot = raw.boot.ok_or(PayloadError::Header("no boot"))?;
         let clocks = raw.clocks.ok_or(PayloadError::Header("no clocks"))?;
         let header = Self {
-            agent: raw.agent.as_slice().try_into().map_err(|_| PayloadError::Header("agent is not 16 bytes"))?,
+            agent: raw
+                .agent
+                .as_slice()
+                .try_into()
+                .map_err(|_| PayloadError::Header("agent is not 16 bytes"))?,
             epoch: raw.epoch,
             seq: raw.seq,
             prev: raw.prev.as_slice().try_into().map_err(|_| PayloadError::Header("prev is not 32 bytes"))?,
-            boot: boot.id.as_slice().try_into().map_err(|_| PayloadError::Header("boot id is not 8 bytes"))?,
+            boot: boot
+                .id
+                .as_slice()
+                .try_into()
+                .map_err(|_| PayloadError::Header("boot id is not 8 bytes"))?,
             boot_count: boot.count,
             wall_ms: clocks.wall_ms,
             mono_ms: clocks.mono_ms,
@@ -126,8 +136,10 @@ impl Payload {
     /// # Errors
     /// When the bytes are not what a known kind promises. A kind this reader does not know is not an error.
     pub fn parse(kind: &str, bytes: &[u8]) -> Result<Self, PayloadError> {
-        let unparsable =
-            |error: prost::DecodeError| PayloadError::Unparsable { kind: kind.to_owned(), problem: error.to_string() };
+        let unparsable = |error: prost::DecodeError| PayloadError::Unparsable {
+            kind: kind.to_owned(),
+            problem: error.to_string(),
+        };
         match kind {
             WINDOW => {
                 let window = wire::Window::decode(bytes).map_err(unparsable)?;
@@ -170,7 +182,10 @@ fn check_window(window: &wire::Window) -> Result<(), PayloadError> {
     bounds(window.manifest.len() == 16, "manifest is not 16 bytes")?;
     bounds(window.use_digest.is_empty() || window.use_digest.len() == 32, "use digest is not 32 bytes")?;
     bounds(window.shapes.len() <= 64, "more than 64 shapes")?;
-    bounds(window.shapes.iter().all(|s| s.levels.len() == 5 && s.tag.len() == 8), "a shape of the wrong form")?;
+    bounds(
+        window.shapes.iter().all(|s| s.levels.len() == 5 && s.tag.len() == 8),
+        "a shape of the wrong form",
+    )?;
     bounds(
         window.sources.iter().all(|s| s.source > 0 && s.source <= u32::from(u16::MAX)),
         "a source index outside 1 to 65535",

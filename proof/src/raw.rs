@@ -72,8 +72,10 @@ pub fn decode(chunks: &[Vec<u8>]) -> Result<Chunks, NotAChunk> {
         if let Some(raw) = chunk.opening {
             opening = Some(decode_opening(raw)?);
         }
-        let start_ms =
-            opening.as_ref().map(|opening| opening.wall_ms).ok_or_else(|| NotAChunk("no opening".to_owned()))?;
+        let start_ms = opening
+            .as_ref()
+            .map(|opening| opening.wall_ms)
+            .ok_or_else(|| NotAChunk("no opening".to_owned()))?;
         for raw in chunk.observations {
             observations.push(decode_one(start_ms, raw)?);
         }
@@ -207,7 +209,14 @@ mod tests {
             module: 3,
             action: wire::ActionClass::Report,
         };
-        let records = Records { from: 7, to: 90, lines: 1, followed: true, records: vec![record], ..Default::default() };
+        let records = Records {
+            from: 7,
+            to: 90,
+            lines: 1,
+            followed: true,
+            records: vec![record],
+            ..Default::default()
+        };
         let good = Reading { quality: Quality::Good, raw: vec![0, 7], value: Some(7.0) };
         let bad = Reading { quality: Quality::Fault, raw: Vec::new(), value: None };
         let observation = |at_ms, what| Observation { source: 1, at_ms, rtt_us: Some(9), what };
@@ -216,7 +225,8 @@ mod tests {
             observation(1_000_020, What::Records(records)),
             observation(999_990, What::Silent(Cause::Refused)),
         ];
-        let chunks = [encode(Some(&opening), opening.wall_ms, &seen[..1]), encode(None, opening.wall_ms, &seen[1..])];
+        let chunks =
+            [encode(Some(&opening), opening.wall_ms, &seen[..1]), encode(None, opening.wall_ms, &seen[1..])];
         let read = decode(&chunks).unwrap();
         assert_eq!((read.opening, read.observations.as_slice()), (opening, &seen[..]));
         assert!(decode(&chunks[1..]).is_err());

@@ -86,7 +86,11 @@ impl UseTable {
     pub fn actor(&mut self, pseudonym: [u8; 8], class: ActorClass, reason: ExclusionReason) -> u32 {
         let actors = &mut self.actors;
         *self.index.entry((pseudonym, class.into(), reason.into())).or_insert_with(|| {
-            actors.push(wire::Actor { pseudonym: pseudonym.to_vec(), class: code(class), reason: code(reason) });
+            actors.push(wire::Actor {
+                pseudonym: pseudonym.to_vec(),
+                class: code(class),
+                reason: code(reason),
+            });
             u32::try_from(actors.len() - 1).expect("fewer actors than rows")
         })
     }
@@ -166,7 +170,8 @@ fn row(table: &wire::UseRows, at: usize) -> Result<UseRow, NotUseRows> {
     let wrong = NotUseRows;
     let actor = usize::try_from(table.actor[at]).ok().and_then(|index| table.actors.get(index));
     let actor = actor.ok_or(wrong("an actor that is not listed"))?;
-    let (first, last) = (table.first_minute[at], table.first_minute[at].saturating_add(table.span_minutes[at]));
+    let (first, last) =
+        (table.first_minute[at], table.first_minute[at].saturating_add(table.span_minutes[at]));
     if last >= 1440 {
         return Err(wrong("a minute outside the day"));
     }
@@ -201,7 +206,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(actor: u32, day: i32) -> RowKey {
-        RowKey { source: 1, module: 7, action: ActionClass::Report.into(), actor, origin: Origin::Live.into(), day }
+        RowKey {
+            source: 1,
+            module: 7,
+            action: ActionClass::Report.into(),
+            actor,
+            origin: Origin::Live.into(),
+            day,
+        }
     }
 
     #[test]
@@ -214,7 +226,8 @@ mod tests {
         }
         assert!(table.count(key(admin, 19_998), 3));
         let rows = parse(&table.encode(20_000)).unwrap();
-        let seen: Vec<_> = rows.iter().map(|r| (r.actor, r.day, r.first_minute, r.last_minute, r.count)).collect();
+        let seen: Vec<_> =
+            rows.iter().map(|r| (r.actor, r.day, r.first_minute, r.last_minute, r.count)).collect();
         assert_eq!(seen, [([1; 8], 20_000, 481, 500, 3), ([2; 8], 19_998, 3, 3, 1)]);
         assert_eq!(rows[1].reason, ExclusionReason::Admin);
     }

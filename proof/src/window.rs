@@ -316,7 +316,13 @@ impl Open {
         self.leaves.push(wire::Leaf { source, dt_ms, what: Some(wire::leaf::What::Readings(readings)) });
     }
 
-    fn cycle(&mut self, source: &wire::Source, observation: &Observation, readings: &[Reading], memory: &mut Memory) {
+    fn cycle(
+        &mut self,
+        source: &wire::Source,
+        observation: &Observation,
+        readings: &[Reading],
+        memory: &mut Memory,
+    ) {
         if readings.iter().any(|reading| reading.quality == Quality::Good) {
             self.heard(observation);
         } else {
@@ -325,8 +331,13 @@ impl Open {
         let dt = self.dt(observation.at_ms);
         for share in [Share::Shape, Share::Delta, Share::None] {
             let of_share = |(point, _): &(&wire::Point, &Reading)| point.share() == share;
-            let points: Vec<_> =
-                source.points.iter().zip(readings).filter(of_share).map(|(_, reading)| wire_reading(reading)).collect();
+            let points: Vec<_> = source
+                .points
+                .iter()
+                .zip(readings)
+                .filter(of_share)
+                .map(|(_, reading)| wire_reading(reading))
+                .collect();
             if !points.is_empty() {
                 let rtt_us = observation.rtt_us.unwrap_or(0);
                 let readings = wire::Readings { share: share.into(), rtt_us, points };
@@ -335,7 +346,9 @@ impl Open {
             }
         }
         for (at, (point, reading)) in source.points.iter().zip(readings).enumerate() {
-            let Some(value) = reading.value.filter(|value| point.signal && value.is_finite()) else { continue };
+            let Some(value) = reading.value.filter(|value| point.signal && value.is_finite()) else {
+                continue;
+            };
             let place = (observation.source, at);
             let before = memory.last.insert(place, value);
             let dt_of_mark = observation.at_ms - window_start(self.start_ms);
@@ -367,7 +380,8 @@ impl Open {
         for (source, cause, since) in open {
             self.gap(source, cause, since, end_ms);
         }
-        let overflown: Vec<_> = self.logs.iter().filter(|(_, log)| log.overflown()).map(|(source, _)| *source).collect();
+        let overflown: Vec<_> =
+            self.logs.iter().filter(|(_, log)| log.overflown()).map(|(source, _)| *source).collect();
         for source in overflown {
             self.gap(source, Cause::Overflow, self.start_ms, end_ms);
         }

@@ -3,18 +3,21 @@
 //! `proof/vectors/<name>.env` are envelopes as they were first made, `<name>.txt` what was known of them then. They are
 //! never made again: when this test fails, the code is wrong, not the file. `make_missing` writes only what is not there.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
 use proof::leaf::{Tree, WindowSecret};
 use proof::observation::Records;
 use proof::payload::{Header, Payload, encode_manifest};
 use proof::pseudonym::PseudonymKey;
 use proof::wire::{self, ActionClass, ActorClass, ExclusionReason, Role, Share, SourceKind};
 use proof::{
-    AgentId, Cause, EntryId, Envelope, Observation, Quality, Reading, Record, SigningKey, What, Windows, userows,
+    AgentId, Cause, EntryId, Envelope, Observation, Quality, Reading, Record, SigningKey, What, Windows,
+    userows,
 };
+use prost::Message as _;
 
 const START: i64 = 1_784_649_600_000;
 
@@ -80,13 +83,22 @@ fn sealed() -> proof::Sealed {
         let running = f64::from(u8::from(minute >= 3));
         #[expect(clippy::cast_precision_loss, reason = "small")]
         let energy = 1_000.0 + 2.5 * minute as f64;
-        let reading = |value: f64| Reading { quality: Quality::Good, raw: value.to_be_bytes().to_vec(), value: Some(value) };
-        let what = if minute == 5 { What::Silent(Cause::NoAnswer) } else { What::Cycle(vec![reading(running), reading(energy)]) };
+        let reading = |value: f64| Reading {
+            quality: Quality::Good,
+            raw: value.to_be_bytes().to_vec(),
+            value: Some(value),
+        };
+        let what = if minute == 5 {
+            What::Silent(Cause::NoAnswer)
+        } else {
+            What::Cycle(vec![reading(running), reading(energy)])
+        };
         let at_ms = START + minute * 60_000;
         windows.observe(&Observation { source: 1, at_ms, rtt_us: Some(900), what }).unwrap();
         let records = if minute == 4 { vec![record(at_ms - 20_000)] } else { Vec::new() };
         let lines = u32::try_from(records.len()).unwrap();
-        let what = What::Records(Records { from: 0, to: 90, lines, records, followed: true, ..Default::default() });
+        let what =
+            What::Records(Records { from: 0, to: 90, lines, records, followed: true, ..Default::default() });
         windows.observe(&Observation { source: 2, at_ms, rtt_us: None, what }).unwrap();
     }
     windows.seal(START + 600_000, 1_234_567, wire::End::Mark).unwrap()
@@ -107,7 +119,11 @@ fn record(event_ms: i64) -> Record {
 
 /// The three envelopes of a short chain, made anew.
 fn chain() -> Vec<(&'static str, Envelope)> {
-    let manifest = Envelope::sign(&key(), "manifest", encode_manifest(&header(1, EntryId::NONE), &body().encode_to_vec()));
+    let manifest = Envelope::sign(
+        &key(),
+        "manifest",
+        encode_manifest(&header(1, EntryId::NONE), &body().encode_to_vec()),
+    );
     let anchor = wire::Anchor { hash: vec![0x99; 32], size: 1_000 };
     let window = Envelope::sign(&key(), "window", sealed().payload(&header(2, manifest.id()), Some(anchor)));
     let outage = wire::Outage {
@@ -134,7 +150,11 @@ fn old_envelopes_verify_and_are_called_what_they_were() {
         let bytes = fs::read(folder().join(format!("{name}.env"))).unwrap();
         let envelope = Envelope::parse(&bytes).unwrap();
         envelope.verify(&key().verify_key()).unwrap();
-        assert_eq!(known(&envelope), fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap(), "{name}");
+        assert_eq!(
+            known(&envelope),
+            fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap(),
+            "{name}"
+        );
         assert!(!matches!(Payload::parse(envelope.kind(), envelope.payload()).unwrap(), Payload::Unknown(_)));
     }
 }
@@ -151,7 +171,8 @@ fn the_same_observations_still_make_the_same_bytes() {
 
 #[test]
 fn a_root_is_that_of_its_leaves() {
-    let leaves = [wire::Leaf { source: 1, dt_ms: 5, what: None }, wire::Leaf { source: 2, dt_ms: 6, what: None }];
+    let leaves =
+        [wire::Leaf { source: 1, dt_ms: 5, what: None }, wire::Leaf { source: 2, dt_ms: 6, what: None }];
     let root = data_encoding::HEXLOWER.encode(&Tree::of(&leaves, &WindowSecret([0x88; 32])).root());
     assert_eq!(root, fs::read_to_string(folder().join("root.txt")).unwrap().trim());
 }
@@ -170,7 +191,8 @@ fn make_missing() {
         put(format!("{name}.txt"), known(&envelope).as_bytes());
     }
     put("window.rows".to_owned(), &sealed().use_rows);
-    let leaves = [wire::Leaf { source: 1, dt_ms: 5, what: None }, wire::Leaf { source: 2, dt_ms: 6, what: None }];
+    let leaves =
+        [wire::Leaf { source: 1, dt_ms: 5, what: None }, wire::Leaf { source: 2, dt_ms: 6, what: None }];
     let root = data_encoding::HEXLOWER.encode(&Tree::of(&leaves, &WindowSecret([0x88; 32])).root());
     put("root.txt".to_owned(), format!("{root}\n").as_bytes());
 }

@@ -152,7 +152,8 @@ impl Demo {
     fn folder(&self) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
         match &self.keep {
             Some(folder) => {
-                std::fs::create_dir(folder).with_context(|| format!("could not make {}", folder.display()))?;
+                std::fs::create_dir(folder)
+                    .with_context(|| format!("could not make {}", folder.display()))?;
                 Ok((folder.clone(), None))
             }
             None => {
@@ -173,7 +174,13 @@ struct Factory {
 }
 
 impl Factory {
-    async fn start(firm: Firm, folder: &Path, clock: &SimClock, city: &City, token: &str) -> anyhow::Result<Self> {
+    async fn start(
+        firm: Firm,
+        folder: &Path,
+        clock: &SimClock,
+        city: &City,
+        token: &str,
+    ) -> anyhow::Result<Self> {
         let folder = folder.join(firm.id);
         std::fs::create_dir_all(&folder)?;
         let id = firm.id;

@@ -23,10 +23,12 @@ pub async fn get(server: SocketAddr, path: &str) -> anyhow::Result<(u16, Vec<u8>
         stream.take(MOST).read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(30), exchange).await.context("no answer in 30 s")??;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(30), exchange).await.context("no answer in 30 s")??;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("an answer without headers")?;
     let head = String::from_utf8_lossy(&answer[..end]);
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("an answer without status")?;
+    let status =
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("an answer without status")?;
     Ok((status, answer[end + 4..].to_vec()))
 }
 

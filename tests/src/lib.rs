@@ -5,6 +5,7 @@
 //! Time is [`clock::SimClock`], which only this package can construct: a shipped program has no way to be told the
 //! time. Nothing here invents a machine signal; what is invented are firms, names and the people's behaviour.
 
+pub mod browser;
 pub mod chain;
 pub mod clock;
 pub mod demo;

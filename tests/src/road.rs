@@ -43,7 +43,12 @@ pub struct Gateway {
 ///
 /// # Errors
 /// When files cannot be written, or the configuration is not good.
-pub fn server_config(folder: &Path, broker: &str, enrolment: &str, portal: &str) -> anyhow::Result<ServerConfig> {
+pub fn server_config(
+    folder: &Path,
+    broker: &str,
+    enrolment: &str,
+    portal: &str,
+) -> anyhow::Result<ServerConfig> {
     fs::create_dir_all(folder.join("projects"))?;
     let text = format!(
         "data = \"data\"\nprojects = \"projects\"\nnames = [\"127.0.0.1\", \"localhost\"]\n\n\

@@ -17,17 +17,17 @@ use tests::process::{Process, free_address, listens, output, until};
 use tests::recordings::local_day;
 use tests::site::{Site, agent_of, lines_of, seconds};
 
-/// A firm with one machine and one log.
-const SMALL: &str = "jiashe";
+/// A firm with one machine and one log that many write to.
+const FIRM: &str = "jijie";
 
-fn small_firm(start: jiff::civil::Date) -> Firm {
+fn firm(start: jiff::civil::Date) -> Firm {
     let firms = demo_firms(start, start.saturating_add(jiff::Span::new().days(60)));
-    firms.into_iter().find(|firm| firm.id == SMALL).expect("the demo has a small firm")
+    firms.into_iter().find(|firm| firm.id == FIRM).expect("the demo has it")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_sealed_window_is_recorded_once_in_order_whatever_is_taken_away() -> anyhow::Result<()> {
-    let mut site = Site::start(small_firm(date(2026, 7, 22))).await?;
+    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
     // Nobody to report to, over seven seals.
     site.run_to(seconds(8, 13, 0)).await?;
     site.stop_server().await?;
@@ -175,14 +175,17 @@ impl Town {
     async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (today, _) = local_day(SystemClock.stamp().wall_ms);
-        let place = folder.path().join(SMALL);
+        let place = folder.path().join(FIRM);
         std::fs::create_dir_all(&place)?;
         std::fs::create_dir_all(folder.path().join("projects"))?;
-        let plant = Plant::start(small_firm(today), &place, Arc::new(SystemClock), SECOND).await?;
+        let plant = Plant::start(firm(today), &place, Arc::new(SystemClock), SECOND).await?;
         files::write_manifest(&plant, &place, SECOND)?;
-        std::fs::write(place.join("agent.toml"), "state_dir = \"state\"\n[buffer]\nflush = \"10s\"\n")?;
+        std::fs::write(
+            place.join("agent.toml"),
+            "state_dir = \"state\"\ngrace = \"3s\"\n[buffer]\nflush = \"10s\"\n",
+        )?;
         let project = files::project(plant.firm(), &[], "neutral")?;
-        std::fs::write(folder.path().join("projects").join(format!("{SMALL}.toml")), project)?;
+        std::fs::write(folder.path().join("projects").join(format!("{FIRM}.toml")), project)?;
         let (broker, enrolment, portal) = (free_address()?, free_address()?, free_address()?);
         let shared = "data = \"data\"\nprojects = \"projects\"\nnames = [\"127.0.0.1\"]\n";
         let listen =
@@ -206,11 +209,11 @@ impl Town {
     }
 
     fn agent_toml(&self) -> PathBuf {
-        self.path(SMALL).join("agent.toml")
+        self.path(FIRM).join("agent.toml")
     }
 
     fn state(&self) -> PathBuf {
-        self.path(SMALL).join("state")
+        self.path(FIRM).join("state")
     }
 
     async fn start_broker(&self) -> anyhow::Result<Process> {
@@ -226,7 +229,7 @@ impl Town {
     }
 
     async fn enrol(&self) -> anyhow::Result<()> {
-        let token = output("inuse-server", &["project", "add", SMALL], &self.path("broker.toml")).await?;
+        let token = output("inuse-server", &["project", "add", FIRM], &self.path("broker.toml")).await?;
         let enrol = ["enrol", "--yes", "--server", &self.enrolment, "--token", token.trim()];
         output("inuse-agent", &enrol, &self.agent_toml()).await.map(drop)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use daemon::{Clock as _, SystemClock};
+use data_encoding::HEXLOWER;
 use jiff::civil::date;
 use ledger::{Finding, Readers};
 use proof::envelope::{MANIFEST, WINDOW};
@@ -346,8 +347,7 @@ fn manifest_body() -> Vec<u8> {
 
 fn signing_key(state: &Path) -> anyhow::Result<SigningKey> {
     let text = std::fs::read_to_string(state.join("agent.key"))?;
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16);
-    let seed: Vec<u8> = (0..64).step_by(2).map(byte).collect::<Result<_, _>>()?;
+    let seed = HEXLOWER.decode(text.trim().as_bytes())?;
     Ok(SigningKey::from_seed(seed.as_slice().try_into()?))
 }
 

@@ -101,9 +101,9 @@ ca = "missing.pem"
     write(
         &folder.path().join("projects"),
         "firm.toml",
-        "name_zh = \"企业\"\nseats = \"many\"\nodd = true\n",
+        "name_zh = \"企业\"\nweek = [\"mon\", \"moon\"]\nodd = true\n",
     )?;
-    complains("inuse-server", &config, &["seats", "odd"]).await
+    complains("inuse-server", &config, &["week", "odd", "modules", "shifts"]).await
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<std::path::PathBuf> {

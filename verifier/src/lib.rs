@@ -4,10 +4,10 @@
 //! the key enrolled for a gateway committed to these bytes, and the log whose key is given had them at the place and
 //! time the receipt says. It says nothing about whether a factory used its systems.
 
-use prost::Message as _;
 use proof::log::{Outcome, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
 use proof::{Envelope, EnvelopeError, VerifyKey, userows, wire};
+use prost::Message as _;
 
 /// What is to be checked. Bytes as they were downloaded.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +80,8 @@ pub fn verify(evidence: &Evidence<'_>) -> Answer {
     let mut steps = Vec::new();
     let mut contents = Vec::new();
     let envelope = Envelope::parse(evidence.envelope);
-    let read = envelope.as_ref().map(|read| format!("{} {}", read.kind(), read.id())).map_err(ToString::to_string);
+    let read =
+        envelope.as_ref().map(|read| format!("{} {}", read.kind(), read.id())).map_err(ToString::to_string);
     steps.push(Step { what: "envelope", outcome: Some(read) });
     if let Ok(envelope) = &envelope {
         steps.push(Step { what: "signature", outcome: evidence.key.map(|key| signature(envelope, key)) });
@@ -124,7 +125,9 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
             contents.push(("gaps", window.gaps.len().to_string()));
         }
         Payload::Manifest(body) => contents.push(("sources", body.sources.len().to_string())),
-        Payload::Outage(outage) => contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms))),
+        Payload::Outage(outage) => {
+            contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms)))
+        }
         Payload::Unknown(kind) => contents.push(("kind not understood by this version", kind)),
     }
     Ok(format!("sequence {} of {}", header.seq, header.agent))
@@ -137,8 +140,8 @@ fn check_log(
     contents: &mut Vec<(&'static str, String)>,
 ) -> Result<String, String> {
     let receipt = wire::Receipt::decode(receipt).map_err(|error| format!("unreadable receipt: {error}"))?;
-    let checked =
-        check_receipt(&receipt, envelope.id(), log_key.trim()).map_err(|error: ReceiptError| error.to_string())?;
+    let checked = check_receipt(&receipt, envelope.id(), log_key.trim())
+        .map_err(|error: ReceiptError| error.to_string())?;
     let header = Header::parse(envelope.payload()).map_err(|error| error.to_string())?;
     let entry = &checked.entry;
     if (entry.seq, entry.epoch, entry.kind.as_str()) != (header.seq, header.epoch, envelope.kind()) {
@@ -161,9 +164,9 @@ fn check_log(
 fn rows(envelope: &Envelope, given: Option<&[u8]>) -> Option<Step> {
     let given = given?;
     let outcome = match Payload::parse(envelope.kind(), envelope.payload()) {
-        Ok(Payload::Window(window)) if window.use_digest == userows::digest(given) => {
-            userows::parse(given).map(|rows| format!("{} rows", rows.len())).map_err(|error| error.to_string())
-        }
+        Ok(Payload::Window(window)) if window.use_digest == userows::digest(given) => userows::parse(given)
+            .map(|rows| format!("{} rows", rows.len()))
+            .map_err(|error| error.to_string()),
         _ => Err("not the use rows of this window".to_owned()),
     };
     Some(Step { what: "use rows", outcome: Some(outcome) })
@@ -210,6 +213,9 @@ mod tests {
         let other = SigningKey::from_seed(&[2; 32]).verify_key().to_bytes();
         let evidence = Evidence { envelope: envelope.bytes(), key: Some(&other), ..Evidence::default() };
         assert_eq!(verify(&evidence).verdict, Verdict::Invalid);
-        assert_eq!(verify(&Evidence { envelope: b"nonsense", ..Evidence::default() }).verdict, Verdict::Invalid);
+        assert_eq!(
+            verify(&Evidence { envelope: b"nonsense", ..Evidence::default() }).verdict,
+            Verdict::Invalid
+        );
     }
 }

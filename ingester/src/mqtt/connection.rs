@@ -143,7 +143,8 @@ impl Connection {
                 // Deliveries of the connection before are answered still, but no longer acknowledged.
                 self.generation.fetch_add(1, Ordering::SeqCst);
                 // Every time: a broker that was restarted has forgotten us, and repeating it is harmless.
-                let filters = [self.filter.as_str(), STATUS].map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+                let filters =
+                    [self.filter.as_str(), STATUS].map(|filter| Filter::new(filter, QoS::AtLeastOnce));
                 let subscribe = Subscribe { pkid: 0, filters: filters.to_vec(), properties: None };
                 self.events.pending.push_front(Request::Subscribe(subscribe));
                 Ok(())

@@ -62,8 +62,11 @@ impl Recorder {
                     for (agent, presence) in &seen {
                         store.set_presence(*agent, presence)?;
                     }
-                    let replies =
-                        if messages.is_empty() { Vec::new() } else { intake.take(store, &messages, now_ms)? };
+                    let replies = if messages.is_empty() {
+                        Vec::new()
+                    } else {
+                        intake.take(store, &messages, now_ms)?
+                    };
                     Ok((intake, replies))
                 })
                 .await?;

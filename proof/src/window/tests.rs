@@ -10,7 +10,12 @@ use crate::wire::{ActionClass, ActorClass, ExclusionReason};
 const START: i64 = 2_000_000 * WINDOW_MS;
 
 fn body(devices: u32, logs: u32) -> wire::ManifestBody {
-    let point = |index, role: Role, signal| wire::Point { index, role: role.into(), signal, share: Share::Shape.into() };
+    let point = |index, role: Role, signal| wire::Point {
+        index,
+        role: role.into(),
+        signal,
+        share: Share::Shape.into(),
+    };
     let source = |index, kind: SourceKind, points| wire::Source {
         index,
         kind: kind.into(),
@@ -19,7 +24,8 @@ fn body(devices: u32, logs: u32) -> wire::ManifestBody {
         ..Default::default()
     };
     let points = vec![point(0, Role::Running, true), point(1, Role::Measure, false)];
-    let mut sources: Vec<_> = (1..=devices).map(|index| source(index, SourceKind::Modbus, points.clone())).collect();
+    let mut sources: Vec<_> =
+        (1..=devices).map(|index| source(index, SourceKind::Modbus, points.clone())).collect();
     sources.extend((devices + 1..=devices + logs).map(|index| source(index, SourceKind::Log, Vec::new())));
     wire::ManifestBody { version: 1, utc_offset_minutes: 480, sources, ..Default::default() }
 }
@@ -31,7 +37,11 @@ fn windows(devices: u32, logs: u32) -> Windows {
 }
 
 fn cycle(source: u16, dt_ms: i64, running: f64) -> Observation {
-    let reading = |value: f64| Reading { quality: Quality::Good, raw: value.to_be_bytes().to_vec(), value: Some(value) };
+    let reading = |value: f64| Reading {
+        quality: Quality::Good,
+        raw: value.to_be_bytes().to_vec(),
+        value: Some(value),
+    };
     let what = What::Cycle(vec![reading(running), reading(20.5 + running)]);
     Observation { source, at_ms: START + dt_ms, rtt_us: Some(900), what }
 }
@@ -171,7 +181,13 @@ fn a_proof_of_12_sources_and_2_logs_takes_at_most_1_kib() {
         }
         for source in [13, 14] {
             let position = u64::try_from(at).unwrap() * 100;
-            windows.observe(&look(source, at * 10_000, vec![record(position, START + at * 10_000 - 900, "wang01")])).unwrap();
+            windows
+                .observe(&look(
+                    source,
+                    at * 10_000,
+                    vec![record(position, START + at * 10_000 - 900, "wang01")],
+                ))
+                .unwrap();
         }
     }
     let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
@@ -205,7 +221,9 @@ fn growth_is_counted_over_the_mark() {
         windows.open(START + start, 0, WindowSecret([2; 32]));
         windows.observe(&cycle(1, start, values[0])).unwrap();
         windows.observe(&cycle(1, start + 10_000, values[1])).unwrap();
-        deltas.push(windows.seal(START + start + WINDOW_MS, 0, wire::End::Mark).unwrap().window.shapes[0].delta_milli);
+        deltas.push(
+            windows.seal(START + start + WINDOW_MS, 0, wire::End::Mark).unwrap().window.shapes[0].delta_milli,
+        );
     }
     assert_eq!(deltas, [Some(2000), Some(4000)]);
 }

@@ -150,12 +150,7 @@ impl Plant {
             let window = Window {
                 start_ms,
                 length_ms: 600_000,
-                sources: vec![SourceRow {
-                    source: 1,
-                    ok: 10,
-                    rows: lines,
-                    ..Default::default()
-                }],
+                sources: vec![SourceRow { source: 1, ok: 10, rows: lines, ..Default::default() }],
                 logs: vec![LogRow { source: 1, from, to: self.position, lines, ..Default::default() }],
                 use_digest: if mine.is_empty() { Vec::new() } else { vec![1; 32] },
                 ..Window::default()

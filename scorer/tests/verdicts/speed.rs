@@ -33,13 +33,8 @@ fn manifest() -> proof::wire::ManifestBody {
 
 fn window(start_ms: i64) -> Window {
     let row = |source| SourceRow { source, ok: 10, ..SourceRow::default() };
-    let shape = |source| ShapeRow {
-        source,
-        changes: 9,
-        entropy_mbit: 900,
-        running: 0x3ff,
-        ..ShapeRow::default()
-    };
+    let shape =
+        |source| ShapeRow { source, changes: 9, entropy_mbit: 900, running: 0x3ff, ..ShapeRow::default() };
     let log = |source| LogRow { source, ..LogRow::default() };
     Window {
         start_ms,

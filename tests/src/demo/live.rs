@@ -39,13 +39,21 @@ pub(super) async fn run(demo: &Demo, folder: &Path, stop: CancellationToken) -> 
     for firm in demo.firms(today)? {
         let place = folder.join(firm.id);
         std::fs::create_dir_all(&place)?;
-        std::fs::write(config.projects.join(format!("{}.toml", firm.id)), files::project(&firm, &[], "jiangmen")?)?;
+        std::fs::write(
+            config.projects.join(format!("{}.toml", firm.id)),
+            files::project(&firm, &[], "jiangmen")?,
+        )?;
         plants.push(Plant::start(firm, &place, Arc::new(SystemClock), Duration::from_secs(1)).await?);
     }
     let mut tokens = Vec::new();
     for plant in &plants {
-        let added = output(&programs.join("inuse-server"), &["project", "add", plant.firm().id], &server_toml).await?;
-        let token = added.split_whitespace().find(|word| word.starts_with("inuse1-")).context("no token was printed")?;
+        let added =
+            output(&programs.join("inuse-server"), &["project", "add", plant.firm().id], &server_toml)
+                .await?;
+        let token = added
+            .split_whitespace()
+            .find(|word| word.starts_with("inuse1-"))
+            .context("no token was printed")?;
         tokens.push(token.to_owned());
     }
     let server = start(&programs.join("inuse-server"), &server_toml)?;
@@ -97,7 +105,8 @@ fn free_address() -> anyhow::Result<String> {
 
 /// Runs a program to its end and returns what it printed.
 async fn output(program: &Path, args: &[&str], config: &Path) -> anyhow::Result<String> {
-    let ran = Command::new(program).args(args).arg("--config").arg(config).stdin(Stdio::null()).output().await?;
+    let ran =
+        Command::new(program).args(args).arg("--config").arg(config).stdin(Stdio::null()).output().await?;
     let printed = String::from_utf8_lossy(&ran.stdout).into_owned();
     if !ran.status.success() {
         bail!("{} {}: {}{}", program.display(), args[0], printed, String::from_utf8_lossy(&ran.stderr));
@@ -145,7 +154,8 @@ async fn end(mut child: Child) -> anyhow::Result<()> {
         let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
         anyhow::ensure!(told.success(), "could not signal {pid}");
     }
-    let ended = tokio::time::timeout(GRACE, child.wait()).await.context("a program did not stop in time")??;
+    let ended =
+        tokio::time::timeout(GRACE, child.wait()).await.context("a program did not stop in time")??;
     anyhow::ensure!(ended.success(), "a program ended with {ended}");
     Ok(())
 }

@@ -23,7 +23,8 @@ impl Progress {
         if quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3} %  {elapsed_precise}, {eta} left");
+        let style =
+            ProgressStyle::with_template("{msg} {wide_bar} {percent:>3} %  {elapsed_precise}, {eta} left");
         bar.set_style(style.expect("the template is fixed"));
         Self { bar, start_ms }
     }

@@ -76,8 +76,13 @@ pub(crate) fn print(reports: &[Report], json: bool) -> anyhow::Result<()> {
             writeln!(out, "{}", serde_json::to_string(report)?)?;
             continue;
         }
-        let flags = if report.flags.is_empty() { String::new() } else { format!("  [{}]", report.flags.join(", ")) };
-        writeln!(out, "{}  {}  {}{flags}  {} windows", report.name, report.use_level, report.headline, report.windows)?;
+        let flags =
+            if report.flags.is_empty() { String::new() } else { format!("  [{}]", report.flags.join(", ")) };
+        writeln!(
+            out,
+            "{}  {}  {}{flags}  {} windows",
+            report.name, report.use_level, report.headline, report.windows
+        )?;
         for fact in &report.facts {
             writeln!(out, "    {fact}")?;
         }
