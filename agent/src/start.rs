@@ -144,6 +144,7 @@ impl Agent {
             self.buffer.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&self.shared),
+            self.config.grace,
         );
         tasks.spawn("uplink", uplink.run(woken));
         let ended = CancellationToken::new();

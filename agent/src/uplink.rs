@@ -29,8 +29,14 @@ const PACE: Duration = Duration::from_millis(20);
 /// A burst that is not paced: what a healthy gateway has to send.
 const UNPACED: usize = 8;
 
-/// No receipt for this long: send again.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No receipt for this long: send again. The broker may have had nobody listening when it took the proof.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The same while stopping, when there is less time.
+const IMPATIENCE: Duration = Duration::from_secs(2);
+
+/// What the uplink leaves of the grace period to those behind it on the road.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// After a refusal the same proof is not sent again for this long.
 const REFUSED: Duration = Duration::from_secs(300);
@@ -51,6 +57,10 @@ pub(crate) struct Uplink {
     drain: bool,
     /// The recorder has ended: send what is left, then end.
     stopping: bool,
+    /// Since when.
+    stopped: Option<Stopwatch>,
+    /// How long a stop may take.
+    grace: Duration,
     /// Keeps a simulated clock while proofs that are due are on their way.
     holds: Vec<Hold>,
     flying: BTreeMap<EntryId, (u64, Stopwatch)>,
@@ -71,6 +81,7 @@ impl Uplink {
         buffer: Handle,
         clock: Arc<dyn Clock>,
         shared: Arc<Shared>,
+        grace: Duration,
     ) -> Self {
         let options = Options {
             broker: broker.unwrap_or_else(|| identity.broker.clone()),
@@ -89,6 +100,8 @@ impl Uplink {
             due: None,
             drain: true,
             stopping: false,
+            stopped: None,
+            grace,
             holds: Vec::new(),
             flying: BTreeMap::new(),
             sent: 0,
@@ -127,7 +140,20 @@ impl Uplink {
             self.flying.clear();
             self.drain = true;
             self.wait(backoff.next_delay(), &mut woken).await;
+            if self.out_of_time() {
+                info!("stopped without the broker: what is left is sent at the next start");
+                return Ok(());
+            }
         }
+    }
+
+    /// Whether a stop has taken as long as it may. What has no receipt stays in the outbox.
+    fn out_of_time(&mut self) -> bool {
+        if !self.stopping {
+            return false;
+        }
+        let stopped = self.stopped.get_or_insert_with(Stopwatch::start);
+        stopped.elapsed() + MARGIN >= self.grace
     }
 
     /// Waits between connections, taking wake-ups so that nobody waits for a line that is down.
@@ -146,7 +172,8 @@ impl Uplink {
     /// One connection. Says whether it ever worked.
     async fn session(&mut self, woken: &mut mpsc::Receiver<Hold>) -> anyhow::Result<(End, bool)> {
         let mut line = Line::new(&self.options, self.version);
-        match tokio::time::timeout(CONNECT, self.connect(&mut line, woken)).await {
+        let limit = if self.stopping { CONNECT.min(self.grace / 2) } else { CONNECT };
+        match tokio::time::timeout(limit, self.connect(&mut line, woken)).await {
             Ok(Ok(())) => {}
             Ok(Err(lost)) => return Ok((End::Lost(lost), false)),
             Err(_) => return Ok((End::Lost(Lost::late(CONNECT)), false)),
@@ -235,7 +262,13 @@ impl Uplink {
                         return Ok(End::Lost(Lost::busy()));
                     }
                 }
-                _ = patience.tick() => self.check_patience(&mut queue),
+                _ = patience.tick() => {
+                    self.check_patience(&mut queue);
+                    if self.out_of_time() {
+                        info!("stopped with proofs unanswered: they are sent again at the next start");
+                        return Ok(self.farewell(line).await);
+                    }
+                }
             }
         }
     }
@@ -290,7 +323,8 @@ impl Uplink {
     }
 
     fn check_patience(&mut self, queue: &mut Vec<Outgoing>) {
-        if self.flying.values().any(|(_, since)| since.elapsed() >= PATIENCE) {
+        let patience = if self.stopping { IMPATIENCE } else { PATIENCE };
+        if self.flying.values().any(|(_, since)| since.elapsed() >= patience) {
             debug!(flying = self.flying.len(), "no receipt: sending again");
             self.send_again(queue);
             self.holds.clear();

@@ -25,6 +25,9 @@ use self::fold::Fold;
 use crate::figures;
 use crate::source::{ChainFacts, Firm, Gateway, LogFacts, MAX_DAY, Source, SourceError};
 
+/// Entries looked through for one sequence: a day of a gateway has some 150, forks and short windows included.
+const MOST_SEARCHED: usize = 4_096;
+
 /// Entries read from the ledger at a time.
 const BATCH: u32 = 2_000;
 
@@ -269,7 +272,7 @@ impl Source for Board {
                 .then(|| shown.places.get(&agent).cloned())?
         })?;
         let Some(places) = places else { return Ok(Vec::new()) };
-        let mut entries = self.read_runs(agent, &places.of_seq(seq), 64)?;
+        let mut entries = self.read_runs(agent, &places.of_seq(seq), MOST_SEARCHED)?;
         entries.retain(|entry| entry.seq == seq);
         Ok(entries)
     }

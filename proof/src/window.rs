@@ -212,7 +212,7 @@ impl Windows {
                 self.memory.silent.insert(*source, cause);
             }
         }
-        open.close_gaps(end_ms);
+        open.close_gaps(&self.body.sources, end_ms);
         // Order is time, then source, then arrival; the ranges stand in front of all.
         open.leaves[open.range_leaves..].sort_by_key(|leaf| (leaf.dt_ms, leaf.source));
         let tree = Tree::of(&open.leaves, &open.secret);
@@ -367,13 +367,19 @@ impl Open {
     }
 
     /// Ends what is still silent at the window's end, declares sources that were never asked, bounds the list.
-    fn close_gaps(&mut self, end_ms: i64) {
+    fn close_gaps(&mut self, sources: &[wire::Source], end_ms: i64) {
+        let was_due = |source: u16| {
+            let cadence_s = sources.get(usize::from(source) - 1).map_or(1, |source| source.cadence_s);
+            expected(self.start_ms, end_ms, cadence_s) > 0
+        };
         let open: Vec<_> = self
             .sources
             .iter()
             .filter_map(|(source, tally)| match tally.silent_since {
                 Some((since, cause)) => Some((*source, cause, since)),
-                None if tally.ok + tally.err == 0 => Some((*source, Cause::Unknown, self.start_ms)),
+                None if tally.ok + tally.err == 0 && was_due(*source) => {
+                    Some((*source, Cause::Unknown, self.start_ms))
+                }
                 None => None,
             })
             .collect();

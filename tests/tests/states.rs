@@ -175,7 +175,7 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
     assert!(status.sources[0].failing.is_some());
 
     // With the right certificate again everything is reported, the gaps included.
-    agent.kill_9().await?;
+    agent.terminate().await?;
     for (name, bytes) in right {
         std::fs::write(state.join(name), bytes)?;
     }
@@ -188,7 +188,8 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
 
     let chain = Chain::read(&folder.path().join("data"), agent_of(&state)?)?;
     Own::read(&state, ours.log_vkey())?.ensure_recorded(&chain)?;
-    assert_eq!(chain.gap_causes(1), [Cause::NoAnswer].into());
+    let gaps: Vec<_> = chain.windows().map(|window| (window.length_ms, &window.gaps)).collect();
+    assert_eq!(chain.gap_causes(1), [Cause::NoAnswer].into(), "{gaps:?}");
     assert_eq!(chain.gap_causes(2), [Cause::Missing].into());
     assert_eq!(chain.lines(2), 1);
     let heard = |window: &proof::wire::Window| window.sources[0].ok > 0 || window.sources[0].rows > 0;
@@ -232,7 +233,7 @@ rules = [{{ module = "production_report", action = "report", when = [{{ field = 
         free_address()?
     );
     write(place, "manifest.toml", &manifest)?;
-    write(place, "agent.toml", "state_dir = \"state\"\n")
+    write(place, "agent.toml", "state_dir = \"state\"\ngrace = \"1s\"\n")
 }
 
 async fn enrol(config: &Path, city: &City, token: &str) -> anyhow::Result<()> {

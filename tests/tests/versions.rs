@@ -1,6 +1,6 @@
 //! A broker of the old kind: it knows MQTT 3.1.1 and nothing later. The agent finds that out and goes on.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -78,7 +78,7 @@ mod tests {
 
     fn line(firm: &str, headline: &str, level: &str, flags: &str) -> String {
         format!(
-            r#"{{"firm":"{firm}","headline":"{headline}","use_level":"{level}","flags":[{flags}],"windows":8640,"facts":["a"]}}"#
+            r#"{{"firm":"id","name":"{firm}","headline":"{headline}","use_level":"{level}","flags":[{flags}],"windows":8640,"facts":["a"]}}"#
         )
     }
 

@@ -148,6 +148,14 @@ fn observations_outside_the_window_or_the_manifest_are_not_taken() {
 }
 
 #[test]
+fn a_source_that_was_not_due_yet_has_no_gap() {
+    let mut windows = Windows::new(body(1, 0), [7; 8], PseudonymKey::new([1; 32]));
+    windows.open(START + 1_000, 6_000, WindowSecret([2; 32]));
+    let sealed = windows.seal(START + 9_000, 14_000, wire::End::Stop).unwrap();
+    assert_eq!((sealed.window.gaps.len(), sealed.window.sources[0].expected()), (0, 0));
+}
+
+#[test]
 fn a_stop_seals_a_shorter_window() {
     let mut windows = windows(1, 0);
     windows.observe(&cycle(1, 0, 1.0)).unwrap();
