@@ -52,6 +52,8 @@ pub fn router(source: Arc<dyn Source>) -> Router {
         .route("/healthz", get(healthz))
         .route("/assets/inuse.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/inuse.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
+        // Browsers ask for it unasked; a missing one would stand as an error in their console.
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(nowhere)
         .method_not_allowed_fallback(not_that_way)
         .layer(map_response(guard))

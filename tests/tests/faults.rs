@@ -56,6 +56,7 @@ async fn every_sealed_window_is_recorded_once_in_order_whatever_is_taken_away() 
     site.stop_gateway().await?;
     site.run_to(seconds(15, 4, 0)).await?;
     site.start_gateway().await?;
+    site.outbox_empties().await?;
     site.stop_server().await?;
     site.start_server().await?;
     // Past the moment at which the last window is sent: at most two minutes after its mark.
@@ -136,6 +137,7 @@ async fn shipped_programs_lose_nothing_when_broker_server_and_agent_are_killed()
     let server = town.start_server().await?;
     town.reported().await?;
     town.people_write(3)?;
+    town.agent_reads(3).await?;
     agent.terminate().await?;
 
     kills_are_declared_and_nothing_else_is_missing(&town)?;
