@@ -2,7 +2,7 @@
 //!
 //! Promises: nobody connects without a certificate of our authority; nobody speaks or hears outside of what
 //! [`access`] says; no agent can close another's connection; a revoked agent is refused.
-//! Deliberately absent: persistence (see [`memory`]), clustering, plain TCP, web sockets. A city that outgrows one
+//! Deliberately absent: persistence (see `memory`), clustering, plain TCP, web sockets. A city that outgrows one
 //! box runs a broker of its own with the same rules (`[broker] mode = "external"`).
 //! The broker's word for who a device is binds nobody: the ingester goes by signatures.
 

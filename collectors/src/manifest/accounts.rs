@@ -36,7 +36,7 @@ pub enum Match {
 /// Which records are which module and action. The first rule whose conditions all hold decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Module code, as [`module_code`] gives it; 0 for records of no module, such as log-ins.
+    /// Module code, as `module_code` gives it; 0 for records of no module, such as log-ins.
     pub module: u16,
     /// What was done.
     pub action: ActionClass,

@@ -76,7 +76,7 @@ pub enum Status {
     Red,
     /// Shown for information: no threshold decides.
     Info,
-    /// Not computable; [`Metric::remark`] says why.
+    /// Not computable; `Metric::remark` says why.
     None,
 }
 
