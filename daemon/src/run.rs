@@ -1,7 +1,7 @@
 //! The frame around every program: logging, runtime, signals, readiness, exit code.
 
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -88,7 +88,9 @@ const FILTER: &str = "info,opcua_client=off,opcua_crypto=off,opcua_core=off,opcu
 /// Logs to standard error; `INUSE_LOG` sets the filter. Calling it twice changes nothing.
 pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("INUSE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     drop(subscriber.try_init());
 }
 

@@ -87,7 +87,17 @@ pub(super) async fn run(demo: &Demo, folder: &Path, stop: CancellationToken) -> 
 async fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "agent", "--package", "server", "--bins"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "tests",
+            "--package",
+            "agent",
+            "--package",
+            "server",
+            "--bins",
+        ])
         .stdin(Stdio::null())
         .status()
         .await?;
