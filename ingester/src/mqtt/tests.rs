@@ -39,7 +39,7 @@ async fn a_stop_ends_an_ingester_whose_broker_is_gone() {
 /// Receipts through a real broker, which is then stopped and started with all forgotten.
 #[tokio::test]
 #[ignore = "needs Mosquitto 2"]
-async fn receipts_come_before_and_after_a_broker_restart() {
+async fn receipts_come_before_and_after_a_restart_of_mosquitto() {
     let mut gateway = Gateway::new(7);
     let city = City::with(&[&gateway]);
     let path = city.path();
