@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buffer::Bounds;
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use serde::Deserialize;
 
 /// The checked configuration of one agent.
@@ -35,9 +35,9 @@ pub struct BrokerAddress {
 
 #[derive(Debug, Deserialize)]
 struct Raw {
-    state_dir: Option<Field<PathBuf>>,
-    manifest: Option<Field<PathBuf>>,
-    grace: Option<Field<String>>,
+    state_dir: Option<PathBuf>,
+    manifest: Option<PathBuf>,
+    grace: Option<String>,
     #[serde(default)]
     broker: RawBroker,
     #[serde(default)]
@@ -46,15 +46,15 @@ struct Raw {
 
 #[derive(Debug, Default, Deserialize)]
 struct RawBroker {
-    host: Option<Field<String>>,
-    port: Option<Field<u16>>,
+    host: Option<String>,
+    port: Option<u16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct RawBuffer {
-    flush: Option<Field<String>>,
-    raw_mib: Option<Field<u64>>,
-    file_mib: Option<Field<u64>>,
+    flush: Option<String>,
+    raw_mib: Option<u64>,
+    file_mib: Option<u64>,
 }
 
 const MIB: u64 = 1 << 20;
@@ -87,8 +87,7 @@ impl AgentConfig {
 
     fn check(raw: Raw, dir: &Path, complaints: &mut Complaints) -> Option<Self> {
         let state_dir = complaints.required("state_dir", raw.state_dir);
-        let manifest =
-            complaints.optional("manifest", raw.manifest).unwrap_or_else(|| "manifest.toml".into());
+        let manifest = raw.manifest.unwrap_or_else(|| "manifest.toml".into());
         let seconds = Duration::from_secs;
         let grace = complaints.duration("grace", raw.grace, seconds(20), seconds(1)..=seconds(300));
         let flush =
@@ -102,8 +101,8 @@ impl AgentConfig {
                 format!("{file_mib} leaves no room for proofs beside raw_mib = {raw_mib}"),
             );
         }
-        let host = complaints.optional("broker.host", raw.broker.host);
-        let port = complaints.optional("broker.port", raw.broker.port);
+        let host = raw.broker.host;
+        let port = raw.broker.port;
         let broker = match (host, port) {
             (Some(host), port) if !host.is_empty() => {
                 Some(BrokerAddress { host, port: port.unwrap_or(8883) })

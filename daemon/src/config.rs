@@ -1,20 +1,25 @@
 //! Configuration in two steps: TOML → raw struct → checked struct, with every complaint at once.
 //!
-//! A raw struct is plain serde with a [`Field`] for every value; a wrong type in one place is then one complaint and
-//! the rest is still read. Unknown keys are complaints too. The program sees only the checked struct.
+//! A raw struct is plain serde in which every key is optional. A value of the wrong type is one complaint and counts as
+//! absent, and the rest is still read; unknown keys are complaints too. The program sees only the checked struct.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde_path_to_error::{Path as Place, Segment};
+
+/// Most values of a wrong type that one file is told of.
+const MOST_WRONG: usize = 100;
 
 /// Everything wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Complaints {
     file: String,
     list: Vec<Complaint>,
+    /// Paths that were left out because of a wrong type: what else is said of them is a consequence.
+    left_out: Vec<String>,
 }
 
 /// One thing wrong, and where.
@@ -29,12 +34,15 @@ pub struct Complaint {
 impl Complaints {
     /// No complaints about `file` yet.
     pub fn about(file: impl Into<String>) -> Self {
-        Self { file: file.into(), list: Vec::new() }
+        Self { file: file.into(), list: Vec::new(), left_out: Vec::new() }
     }
 
-    /// Adds one.
+    /// Adds one. A value that was left out for its wrong type has had its complaint: another about it is dropped.
     pub fn add(&mut self, path: impl Into<String>, problem: impl fmt::Display) {
-        self.list.push(Complaint { path: path.into(), problem: problem.to_string() });
+        let path = path.into();
+        if !self.left_out.contains(&path) {
+            self.list.push(Complaint { path, problem: problem.to_string() });
+        }
     }
 
     /// Adds all of another file's, keeping that file's name in front of each.
@@ -62,37 +70,23 @@ impl Complaints {
         if self.list.is_empty() { Ok(value) } else { Err(self) }
     }
 
-    /// The value of a required field, or `None` with a complaint.
-    pub fn required<T>(&mut self, path: &str, field: Option<Field<T>>) -> Option<T> {
-        match field {
-            None => {
-                self.add(path, "is missing");
-                None
-            }
-            field => self.optional(path, field),
+    /// The value of a required key, or `None` with a complaint.
+    pub fn required<T>(&mut self, path: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.add(path, "is missing");
         }
-    }
-
-    /// The value of an optional field; a wrong type is a complaint.
-    pub fn optional<T>(&mut self, path: &str, field: Option<Field<T>>) -> Option<T> {
-        match field? {
-            Field::Right(value) => Some(value),
-            Field::Wrong(problem) => {
-                self.add(path, problem);
-                None
-            }
-        }
+        value
     }
 
     /// A duration such as `"10s"` within bounds; `default` when absent.
     pub fn duration(
         &mut self,
         path: &str,
-        field: Option<Field<String>>,
+        text: Option<String>,
         default: Duration,
         bounds: std::ops::RangeInclusive<Duration>,
     ) -> Duration {
-        let Some(text) = self.optional(path, field) else { return default };
+        let Some(text) = text else { return default };
         match parse_duration(&text) {
             Some(value) if bounds.contains(&value) => value,
             Some(_) => {
@@ -113,14 +107,14 @@ impl Complaints {
     pub fn number<T>(
         &mut self,
         path: &str,
-        field: Option<Field<T>>,
+        value: Option<T>,
         default: T,
         bounds: std::ops::RangeInclusive<T>,
     ) -> T
     where
         T: PartialOrd + fmt::Display + Copy,
     {
-        let Some(value) = self.optional(path, field) else { return default };
+        let Some(value) = value else { return default };
         if bounds.contains(&value) {
             return value;
         }
@@ -139,25 +133,6 @@ impl fmt::Display for Complaints {
             }
         }
         Ok(())
-    }
-}
-
-/// A value that was right, or what was wrong with it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Field<T> {
-    /// The value.
-    Right(T),
-    /// What stood there instead, in words.
-    Wrong(String),
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = toml::Value::deserialize(deserializer)?;
-        Ok(match T::deserialize(value) {
-            Ok(value) => Self::Right(value),
-            Err(error) => Self::Wrong(error.to_string().trim_end().replace('\n', " ")),
-        })
     }
 }
 
@@ -183,18 +158,63 @@ pub fn read<Raw: DeserializeOwned>(path: &Path) -> Result<(Raw, Complaints), Com
 /// As [`read`].
 pub fn parse<Raw: DeserializeOwned>(name: &str, text: &str) -> Result<(Raw, Complaints), Complaints> {
     let mut complaints = Complaints::about(name);
-    let parsed = toml::Deserializer::parse(text).and_then(|deserializer| {
-        serde_ignored::deserialize(deserializer, |path| {
-            complaints.add(tidy(&path.to_string()), "is not a known key")
-        })
-    });
-    match parsed {
-        Ok(raw) => Ok((raw, complaints)),
+    let mut table = match text.parse::<toml::Table>() {
+        Ok(table) => toml::Value::Table(table),
         Err(error) => {
             complaints.add("", format!("is not readable as configuration: {}", error.to_string().trim_end()));
-            Err(complaints)
+            return Err(complaints);
+        }
+    };
+    for _ in 0..MOST_WRONG {
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(table.clone(), &mut track);
+        let note = |path: serde_ignored::Path<'_>| unknown.push(tidy(&path.to_string()));
+        match serde_ignored::deserialize(tracked, note) {
+            Ok(raw) => {
+                for path in unknown {
+                    complaints.add(path, "is not a known key");
+                }
+                return Ok((raw, complaints));
+            }
+            Err(error) => {
+                let place = track.path();
+                let problem = toml::de::Error::to_string(&error);
+                complaints.add(tidy(&place.to_string()), problem.trim_end().replace('\n', " "));
+                match leave_out(&mut table, &place) {
+                    Some(path) => complaints.left_out.push(path),
+                    None => return Err(complaints),
+                }
+            }
         }
     }
+    Err(complaints)
+}
+
+/// Takes the value of a wrong type out of the table, with the whole list where it is an item of one. Returns the path
+/// of what was taken; `None` when there is no such thing.
+fn leave_out(table: &mut toml::Value, place: &Place) -> Option<String> {
+    let segments: Vec<_> = place.iter().collect();
+    let last = segments.iter().rposition(|segment| matches!(segment, Segment::Map { .. }))?;
+    let (mut path, mut at) = (String::new(), table);
+    for (depth, segment) in segments.iter().enumerate().take(last + 1) {
+        match segment {
+            Segment::Map { key } => {
+                path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let table = at.as_table_mut()?;
+                if depth == last {
+                    return table.remove(key).map(|_| path);
+                }
+                at = table.get_mut(key)?;
+            }
+            Segment::Seq { index } => {
+                path.push_str(&format!("[{index}]"));
+                at = at.as_array_mut()?.get_mut(*index)?;
+            }
+            Segment::Enum { .. } | Segment::Unknown => return None,
+        }
+    }
+    None
 }
 
 /// `sources.2.?.x` as `sources[2].x`.
@@ -231,37 +251,57 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]
     struct Raw {
-        name: Option<Field<String>>,
-        port: Option<Field<u16>>,
-        every: Option<Field<String>>,
+        name: Option<String>,
+        port: Option<u16>,
+        every: Option<String>,
+        #[serde(default)]
+        names: Vec<String>,
         #[serde(default)]
         inner: Vec<Inner>,
     }
 
     #[derive(Debug, Deserialize)]
     struct Inner {
-        unit: Option<Field<u8>>,
+        unit: Option<u8>,
     }
 
     #[test]
     fn all_complaints_come_at_once_each_with_its_path() {
-        let text = "port = \"many\"\nevery = \"soon\"\nodd = 1\n[[inner]]\nunit = 300\nfoo = 2\n";
+        let text = "port = \"many\"\nevery = \"soon\"\nodd = 1\nnames = [\"a\", 2, 3]\n\
+            [[inner]]\n[[inner]]\nunit = 300\nfoo = 2\n";
         let (raw, mut complaints) = parse::<Raw>("a.toml", text).unwrap();
         complaints.required("name", raw.name);
         complaints.required("port", raw.port);
         let second = Duration::from_secs(1);
         complaints.duration("every", raw.every, second, second..=second * 60);
+        assert!(raw.names.is_empty());
+        complaints.add("names", "is empty");
         for (at, inner) in raw.inner.into_iter().enumerate() {
             complaints.required(&format!("inner[{at}].unit"), inner.unit);
         }
         let paths: Vec<_> = complaints.list().iter().map(|c| c.path.as_str()).collect();
-        assert_eq!(paths, ["inner[0].foo", "odd", "name", "port", "every", "inner[0].unit"]);
+        let wrong = ["inner[1].unit", "names[1]", "port"];
+        assert_eq!(paths, [&wrong[..], &["inner[1].foo", "odd", "name", "every", "inner[0].unit"]].concat());
         assert!(complaints.to_string().contains("a.toml: odd: is not a known key\n"));
         assert!(complaints.or(()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_another_thing_altogether_is_one_complaint() {
+        for text in ["inner = 3\n", "inner = [1]\n"] {
+            let (raw, complaints) = parse::<Raw>("a.toml", text).unwrap();
+            assert!(raw.inner.is_empty());
+            assert_eq!(complaints.list().len(), 1, "{complaints}");
+        }
+        for text in ["port = ", "= 3", "\u{0}"] {
+            assert_eq!(parse::<Raw>("a.toml", text).unwrap_err().list().len(), 1);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use serde::Deserialize;
 
 /// What one process does. All of it on one box, or one part where a city has outgrown that.
@@ -106,12 +106,12 @@ pub struct ClientFiles {
 
 #[derive(Debug, Deserialize)]
 struct Raw {
-    data: Option<Field<String>>,
-    projects: Option<Field<String>>,
-    calendars: Option<Field<String>>,
-    profiles: Option<Field<String>>,
-    names: Option<Field<Vec<String>>>,
-    roles: Option<Field<Vec<String>>>,
+    data: Option<String>,
+    projects: Option<String>,
+    calendars: Option<String>,
+    profiles: Option<String>,
+    names: Option<Vec<String>>,
+    roles: Option<Vec<String>>,
     #[serde(default)]
     log: RawLog,
     #[serde(default)]
@@ -122,23 +122,23 @@ struct Raw {
 
 #[derive(Debug, Default, Deserialize)]
 struct RawLog {
-    origin: Option<Field<String>>,
+    origin: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct RawListen {
-    broker: Option<Field<String>>,
-    enrolment: Option<Field<String>>,
-    portal: Option<Field<String>>,
+    broker: Option<String>,
+    enrolment: Option<String>,
+    portal: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct RawBroker {
-    mode: Option<Field<String>>,
-    url: Option<Field<String>>,
-    ca: Option<Field<String>>,
-    cert: Option<Field<String>>,
-    key: Option<Field<String>>,
+    mode: Option<String>,
+    url: Option<String>,
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
 }
 
 const ORIGIN: &str = "inuse.local/log";
@@ -171,8 +171,8 @@ fn check(raw: Raw, mut complaints: Complaints, base: &Path) -> Result<ServerConf
     let place = |text: String| base.join(text);
     let data = c.required("data", raw.data).map(place).unwrap_or_default();
     let projects = c.required("projects", raw.projects).map(place).unwrap_or_default();
-    let calendars = c.optional("calendars", raw.calendars).map(place);
-    let profiles = c.optional("profiles", raw.profiles).map(place);
+    let calendars = raw.calendars.map(place);
+    let profiles = raw.profiles.map(place);
     for (path, directory) in [("calendars", &calendars), ("profiles", &profiles)] {
         if let Some(directory) = directory.as_ref().filter(|directory| !directory.is_dir()) {
             c.add(path, format!("no such directory `{}`", directory.display()));
@@ -180,9 +180,9 @@ fn check(raw: Raw, mut complaints: Complaints, base: &Path) -> Result<ServerConf
     }
     let names = c.required("names", raw.names).unwrap_or_default();
     check_names(&names, c);
-    let roles = c.optional("roles", raw.roles);
+    let roles = raw.roles;
     let roles = check_roles(roles, c);
-    let origin = c.optional("log.origin", raw.log.origin).unwrap_or_else(|| ORIGIN.to_owned());
+    let origin = raw.log.origin.unwrap_or_else(|| ORIGIN.to_owned());
     if origin.is_empty() || origin.len() > 200 || origin.chars().any(|x| x.is_whitespace() || x == '+') {
         c.add("log.origin", "must be 1 to 200 bytes without spaces and `+`");
     }
@@ -234,8 +234,8 @@ fn check_roles(roles: Option<Vec<String>>, c: &mut Complaints) -> BTreeSet<Part>
     parts
 }
 
-fn check_address(path: &str, field: Option<Field<String>>, default: &str, c: &mut Complaints) -> SocketAddr {
-    let text = c.optional(path, field).unwrap_or_else(|| default.to_owned());
+fn check_address(path: &str, field: Option<String>, default: &str, c: &mut Complaints) -> SocketAddr {
+    let text = field.unwrap_or_else(|| default.to_owned());
     text.parse().unwrap_or_else(|_| {
         c.add(path, format!("`{text}` is not an address and port; write it like \"{default}\""));
         SocketAddr::from(([127, 0, 0, 1], 0))
@@ -243,10 +243,10 @@ fn check_address(path: &str, field: Option<Field<String>>, default: &str, c: &mu
 }
 
 fn check_broker(raw: RawBroker, base: &Path, c: &mut Complaints) -> BrokerChoice {
-    let mode = c.optional("broker.mode", raw.mode).unwrap_or_else(|| "embedded".to_owned());
-    let url = c.optional("broker.url", raw.url);
-    let mut file = |path: &str, field| {
-        let file = c.optional(path, field).map(|text: String| base.join(text))?;
+    let mode = raw.mode.unwrap_or_else(|| "embedded".to_owned());
+    let url = raw.url;
+    let mut file = |path: &str, field: Option<String>| {
+        let file = field.map(|text| base.join(text))?;
         if !file.is_file() {
             c.add(path, format!("no such file `{}`", file.display()));
         }

@@ -175,6 +175,7 @@ fn read<Raw: DeserializeOwned, Checked>(
             for complaint in list {
                 complaints.add(complaint.path, complaint.problem);
             }
+            // Never empty: what the check says of a value left out before is dropped, and has its complaint already.
             Err(complaints)
         }
     }

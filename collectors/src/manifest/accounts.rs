@@ -1,6 +1,6 @@
 //! Who an account is and what a record means: the parts of the `log` table that an expert will ask about.
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use proof::catalogue::MODULES;
 use proof::wire::{ActionClass, ActorClass, ExclusionReason};
 
@@ -151,17 +151,16 @@ fn bounded(complaints: &mut Complaints, path: &str, length: usize) {
 fn module(
     complaints: &mut Complaints,
     path: &str,
-    field: Option<Field<String>>,
+    field: Option<String>,
     action: Option<ActionClass>,
 ) -> Option<u16> {
-    if field.is_none() {
+    let Some(name) = field else {
         if let Some(action) = action.filter(|action| proof::observation::is_key(*action)) {
             complaints
                 .add(path, format!("is missing; {} is a key action of some module", action.as_str_name()));
         }
         return Some(0);
-    }
-    let name = complaints.optional(path, field)?;
+    };
     let code = module_code(&name);
     if code.is_none() {
         let known: Vec<_> = MODULES.iter().map(|module| module.code).collect();
@@ -171,18 +170,15 @@ fn module(
 }
 
 /// Exactly one of an exact text, a prefix and a regular expression.
-fn test(complaints: &mut Complaints, path: &str, given: [(&str, Option<Field<String>>); 3]) -> Option<Match> {
+fn test(complaints: &mut Complaints, path: &str, given: [(&str, Option<String>); 3]) -> Option<Match> {
     let keys: Vec<_> = given.iter().map(|(key, _)| format!("`{key}`")).collect();
     let makers = [Match::Exact, Match::Prefix, Match::Regex];
     let mut found = Vec::new();
-    for ((key, field), make) in given.into_iter().zip(makers) {
-        if field.is_some() {
-            let text = complaints.optional(&format!("{path}.{key}"), field);
-            found.push(text.map(make));
-        }
+    for ((_, text), make) in given.into_iter().zip(makers) {
+        found.extend(text.map(make));
     }
     if found.len() == 1 {
-        return found.remove(0);
+        return found.pop();
     }
     complaints.add(path, format!("needs exactly one of {}", keys.join(", ")));
     None

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
 use super::{
@@ -121,7 +121,7 @@ fn available(complaints: &mut Complaints, path: &str, kind: &str, built_in: bool
 }
 
 /// A name of 1 to 64 characters without control characters.
-pub(super) fn name(complaints: &mut Complaints, path: &str, field: Option<Field<String>>) -> Option<String> {
+pub(super) fn name(complaints: &mut Complaints, path: &str, field: Option<String>) -> Option<String> {
     let name = complaints.required(path, field)?;
     let length = name.chars().count();
     if length == 0 || length > MAX_NAME || name.chars().any(char::is_control) || name.trim() != name {
@@ -164,13 +164,10 @@ impl<T> Word<T> {
 pub(super) fn word<T: Copy>(
     complaints: &mut Complaints,
     path: &str,
-    field: Option<Field<String>>,
+    field: Option<String>,
     table: &[(&str, T)],
 ) -> Word<T> {
-    if field.is_none() {
-        return Word::Absent;
-    }
-    let Some(text) = complaints.optional(path, field) else { return Word::Wrong };
+    let Some(text) = field else { return Word::Absent };
     match table.iter().find(|(word, _)| *word == text) {
         Some((_, value)) => Word::One(*value),
         None => {
@@ -191,10 +188,10 @@ pub(super) fn meaning(
     let name = name(complaints, &format!("{path}.name"), raw.name);
     let role = word(complaints, &format!("{path}.role"), raw.role, ROLES).flatten_or(Role::Measure);
     let share = word(complaints, &format!("{path}.share"), raw.share, SHARES).flatten_or(share);
-    let signal = complaints.optional(&format!("{path}.signal"), raw.signal).unwrap_or(false);
-    let mut number = |key: &str, field, default: f64| {
+    let signal = raw.signal.unwrap_or(false);
+    let mut number = |key: &str, field: Option<f64>, default: f64| {
         let path = format!("{path}.{key}");
-        let value = complaints.optional(&path, field).unwrap_or(default);
+        let value = field.unwrap_or(default);
         if value.is_nan() || (value.is_infinite() && value != default) {
             complaints.add(path, "is not a finite number");
         }

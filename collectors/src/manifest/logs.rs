@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 
 use super::accounts::{AccountClass, Rule, classes, rules};
 use super::check::word;
@@ -214,7 +214,7 @@ pub(crate) fn parser(name: &str, text: &str) -> Result<Parser, Complaints> {
     let (raw, mut complaints) = daemon::config::parse::<raw::Parser>(&format!("{name}.toml"), text)?;
     let about = complaints.required("about", raw.about).unwrap_or_default();
     let form = form(&mut complaints, raw.pattern, raw.delimiter, raw.quote, raw.fields);
-    let skip = complaints.optional("skip", raw.skip);
+    let skip = raw.skip;
     let time = raw.time.and_then(|raw| {
         let field = complaints.required("time.field", raw.field);
         let format = complaints.required("time.format", raw.format);
@@ -223,10 +223,7 @@ pub(crate) fn parser(name: &str, text: &str) -> Result<Parser, Complaints> {
     });
     let (account, nobody) = match raw.account {
         None => (None, Vec::new()),
-        Some(raw) => (
-            complaints.required("account.field", raw.field),
-            complaints.optional("account.nobody", raw.nobody).unwrap_or_default(),
-        ),
+        Some(raw) => (complaints.required("account.field", raw.field), raw.nobody.unwrap_or_default()),
     };
     let mut extract = Vec::new();
     for (at, raw) in raw.extract.into_iter().enumerate() {
@@ -247,10 +244,10 @@ pub(crate) fn parser(name: &str, text: &str) -> Result<Parser, Complaints> {
 
 fn form(
     complaints: &mut Complaints,
-    pattern: Option<Field<String>>,
-    delimiter: Option<Field<String>>,
-    quote: Option<Field<String>>,
-    fields: Option<Field<Vec<String>>>,
+    pattern: Option<String>,
+    delimiter: Option<String>,
+    quote: Option<String>,
+    fields: Option<Vec<String>>,
 ) -> Option<Form> {
     let cut = delimiter.is_some() || quote.is_some() || fields.is_some();
     if pattern.is_some() == cut {
@@ -264,7 +261,7 @@ fn form(
         Some(text) => ascii(complaints, "delimiter", &text),
         None => None,
     };
-    let quote = match complaints.optional("quote", quote) {
+    let quote = match quote {
         Some(text) => ascii(complaints, "quote", &text),
         None => None,
     };

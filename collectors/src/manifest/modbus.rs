@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use proof::wire::Share;
 
 use super::check::{Word, distinct, meaning, word};
@@ -211,8 +211,8 @@ fn point(
 fn kind(
     complaints: &mut Complaints,
     path: &str,
-    written: Option<Field<String>>,
-    bit: Option<Field<u8>>,
+    written: Option<String>,
+    bit: Option<u8>,
     table: Table,
 ) -> Option<Type> {
     let type_path = format!("{path}.type");
@@ -246,7 +246,7 @@ fn kind(
 }
 
 /// `host:port`, the host a name, an IPv4 address or an IPv6 address in brackets.
-fn endpoint(complaints: &mut Complaints, path: &str, field: Option<Field<String>>) -> Option<String> {
+fn endpoint(complaints: &mut Complaints, path: &str, field: Option<String>) -> Option<String> {
     let text = complaints.required(path, field)?;
     let right = text.rsplit_once(':').is_some_and(|(host, port)| {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::config::{Complaints, Field};
+use daemon::config::Complaints;
 use proof::wire::Share;
 
 use super::check::{distinct, meaning, word};
@@ -128,8 +128,7 @@ pub(super) fn check(
             "a password would travel unprotected; set policy = \"basic256sha256\"",
         );
     }
-    let client_dir =
-        complaints.optional(&format!("{path}.client_dir"), raw.client_dir).map(|text| beside(dir, &text));
+    let client_dir = raw.client_dir.map(|text| beside(dir, &text));
     let timeout = complaints.duration(
         &format!("{path}.timeout"),
         raw.timeout,
@@ -150,9 +149,9 @@ pub(super) fn check(
 fn security(
     complaints: &mut Complaints,
     path: &str,
-    policy: Option<Field<String>>,
-    mode: Option<Field<String>>,
-    thumbprint: Option<Field<String>>,
+    policy: Option<String>,
+    mode: Option<String>,
+    thumbprint: Option<String>,
 ) -> Option<Security> {
     let pin_path = format!("{path}.server_thumbprint");
     let policy_path = format!("{path}.policy");
@@ -162,7 +161,7 @@ fn security(
     let mode_given = mode.is_some();
     let mode = word(complaints, &format!("{path}.mode"), mode, &modes).flatten_or(Mode::SignAndEncrypt);
     let pin_given = thumbprint.is_some();
-    let pin = complaints.optional(&pin_path, thumbprint);
+    let pin = thumbprint;
     if secured? {
         let read = pin.as_deref().and_then(Thumbprint::parse);
         if pin.is_some() && read.is_none() {
@@ -182,8 +181,8 @@ fn security(
 fn user(
     complaints: &mut Complaints,
     path: &str,
-    name: Option<Field<String>>,
-    file: Option<Field<String>>,
+    name: Option<String>,
+    file: Option<String>,
     dir: &Path,
 ) -> Option<User> {
     let file_path = format!("{path}.password_file");
@@ -243,7 +242,7 @@ fn is_node_id(text: &str) -> bool {
     }
 }
 
-fn endpoint(complaints: &mut Complaints, path: &str, field: Option<Field<String>>) -> Option<String> {
+fn endpoint(complaints: &mut Complaints, path: &str, field: Option<String>) -> Option<String> {
     let text = complaints.required(path, field)?;
     let host = text.strip_prefix("opc.tcp://").unwrap_or("");
     if host.is_empty() || text.len() > MAX_NODE || text.contains(char::is_whitespace) {

@@ -1,13 +1,12 @@
-//! The file as serde sees it: every value a [`Field`], so that one wrong value is one complaint.
+//! The file as serde sees it: every key optional, so that a missing one is one complaint among the others.
 
-use daemon::config::Field;
 use serde::Deserialize;
 
-type Text = Option<Field<String>>;
+type Text = Option<String>;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
-    pub(super) utc_offset_minutes: Option<Field<i32>>,
+    pub(super) utc_offset_minutes: Option<i32>,
     #[serde(default)]
     pub(super) sources: Vec<Source>,
 }
@@ -25,11 +24,11 @@ pub(super) struct Source {
 #[derive(Debug, Deserialize)]
 pub(super) struct Modbus {
     pub(super) endpoint: Text,
-    pub(super) unit: Option<Field<u8>>,
+    pub(super) unit: Option<u8>,
     pub(super) timeout: Text,
     pub(super) pause: Text,
-    pub(super) max_hole: Option<Field<u16>>,
-    pub(super) base: Option<Field<u16>>,
+    pub(super) max_hole: Option<u16>,
+    pub(super) base: Option<u16>,
     pub(super) order: Text,
     #[serde(default)]
     pub(super) points: Vec<Register>,
@@ -39,18 +38,18 @@ pub(super) struct Modbus {
 pub(super) struct Register {
     pub(super) name: Text,
     pub(super) table: Text,
-    pub(super) address: Option<Field<u32>>,
-    pub(super) base: Option<Field<u16>>,
+    pub(super) address: Option<u32>,
+    pub(super) base: Option<u16>,
     #[serde(rename = "type")]
     pub(super) kind: Text,
-    pub(super) bit: Option<Field<u8>>,
+    pub(super) bit: Option<u8>,
     pub(super) order: Text,
-    pub(super) scale: Option<Field<f64>>,
-    pub(super) offset: Option<Field<f64>>,
-    pub(super) min: Option<Field<f64>>,
-    pub(super) max: Option<Field<f64>>,
+    pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
     pub(super) role: Text,
-    pub(super) signal: Option<Field<bool>>,
+    pub(super) signal: Option<bool>,
     pub(super) share: Text,
 }
 
@@ -72,24 +71,24 @@ pub(super) struct OpcUa {
 pub(super) struct Node {
     pub(super) name: Text,
     pub(super) node: Text,
-    pub(super) scale: Option<Field<f64>>,
-    pub(super) offset: Option<Field<f64>>,
-    pub(super) min: Option<Field<f64>>,
-    pub(super) max: Option<Field<f64>>,
+    pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
     pub(super) role: Text,
-    pub(super) signal: Option<Field<bool>>,
+    pub(super) signal: Option<bool>,
     pub(super) share: Text,
 }
 
 /// The keys every point has, whatever it is read by.
 pub(super) struct Point {
     pub(super) name: Text,
-    pub(super) scale: Option<Field<f64>>,
-    pub(super) offset: Option<Field<f64>>,
-    pub(super) min: Option<Field<f64>>,
-    pub(super) max: Option<Field<f64>>,
+    pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
     pub(super) role: Text,
-    pub(super) signal: Option<Field<bool>>,
+    pub(super) signal: Option<bool>,
     pub(super) share: Text,
 }
 
@@ -98,7 +97,7 @@ pub(super) struct Log {
     pub(super) path: Text,
     pub(super) encoding: Text,
     pub(super) parser: Text,
-    pub(super) utc_offset_minutes: Option<Field<i32>>,
+    pub(super) utc_offset_minutes: Option<i32>,
     #[serde(default)]
     pub(super) accounts: Vec<Account>,
     #[serde(default)]
@@ -136,7 +135,7 @@ pub(super) struct Parser {
     pub(super) pattern: Text,
     pub(super) delimiter: Text,
     pub(super) quote: Text,
-    pub(super) fields: Option<Field<Vec<String>>>,
+    pub(super) fields: Option<Vec<String>>,
     pub(super) skip: Text,
     pub(super) time: Option<Time>,
     pub(super) account: Option<Actor>,
@@ -154,7 +153,7 @@ pub(super) struct Time {
 #[derive(Debug, Deserialize)]
 pub(super) struct Actor {
     pub(super) field: Text,
-    pub(super) nobody: Option<Field<Vec<String>>>,
+    pub(super) nobody: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -25,6 +25,7 @@ fn all_complaints_come_at_once_each_with_its_path() {
     assert_eq!(
         paths(text),
         [
+            "listen.portal",
             "colour",
             "data",
             "projects",
@@ -32,7 +33,6 @@ fn all_complaints_come_at_once_each_with_its_path() {
             "roles[1]",
             "log.origin",
             "listen.broker",
-            "listen.portal",
             "broker.url"
         ]
     );

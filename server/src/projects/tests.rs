@@ -51,6 +51,32 @@ fn the_complaints_of_all_firms_come_at_once() {
 }
 
 #[test]
+fn a_wrong_type_hides_nothing_else_that_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = begin(directory.path(), "firm", "甲").unwrap().unwrap();
+    let text = fs::read_to_string(&path).unwrap().replace("name_zh = ", "name_zh = 7 # ");
+    let more =
+        "\n[[devices]]\nname = true\nsource = \"one\"\n[[devices]]\nsource = 90000\n[[stops]]\nfrom = 1\n";
+    fs::write(&path, format!("colour = 1\n{text}{more}")).unwrap();
+    let bound = Bound::from([("firm".to_owned(), vec![AgentId([5; 16])])]);
+    let complaints = load(directory.path(), &rules(), &bound).unwrap_err();
+    let file = path.display();
+    let found: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    let expected = [
+        "devices[0].name",
+        "devices[0].source",
+        "name_zh",
+        "stops[0].from",
+        "colour",
+        "devices[1].source",
+        "devices[1].name",
+        "stops[0].reason",
+        "stops[0].to",
+    ];
+    assert_eq!(found, expected.map(|path| format!("{file}: {path}")));
+}
+
+#[test]
 fn ids_are_safe_as_file_names_and_in_addresses() {
     for id in ["a", "firm-1", "x_2"] {
         assert!(is_id(id), "{id}");
