@@ -97,14 +97,21 @@ pub struct Ingester {
     filter: String,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    listening: CancellationToken,
 }
 
 impl Ingester {
-    /// Prepares an ingester; nothing is connected yet.
+    /// Prepares an ingester; nothing is connected yet. `listening` fires when the broker has granted the
+    /// subscriptions for the first time: what is published from then on is heard.
     ///
     /// # Errors
     /// When the configuration cannot work.
-    pub fn build(config: Config, ledger: Ledger, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+    pub fn build(
+        config: Config,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        listening: CancellationToken,
+    ) -> Result<Self, BuildError> {
         let mut options = MqttOptions::new(config.client_id, config.host.clone(), config.port);
         match &config.tls {
             Some(tls) => {
@@ -135,7 +142,7 @@ impl Ingester {
             Some(group) => format!("$share/{group}/{UP}"),
         };
         let (client, events) = AsyncClient::new(options, QUEUE);
-        Ok(Self { client, events, filter, ledger, clock })
+        Ok(Self { client, events, filter, ledger, clock, listening })
     }
 
     /// Runs until `stop` fires: then takes nothing more, records and answers what is queued, and disconnects.
@@ -153,6 +160,7 @@ impl Ingester {
             queue,
             Arc::clone(&generation),
             drained.clone(),
+            self.listening,
         );
         let recorder = Recorder::new(self.client, queued, self.ledger, self.clock, generation);
         let recording = async {

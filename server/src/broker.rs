@@ -39,6 +39,10 @@ const AGENT_INFLIGHT: NonZeroU16 = NonZeroU16::new(32).expect("is not zero");
 /// A session of an absent client and the messages queued for it are forgotten after this time.
 const FORGET: Duration = Duration::from_secs(3600);
 
+/// How often a stopping broker looks for clients that are still there, and how long it waits between.
+const LOOKS: u32 = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
 /// Why the broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -60,6 +64,8 @@ pub struct Broker {
     server: MqttServer,
     context: ServerContext,
     address: SocketAddr,
+    /// Fires when nobody is let in any more.
+    closing: CancellationToken,
 }
 
 /// Reaches a running broker.
@@ -85,14 +91,15 @@ impl Broker {
             .task_exec_queue_max(20_000)
             .build()
             .await;
-        gate::install(&context, admit).await;
+        let closing = CancellationToken::new();
+        gate::install(&context, admit, &closing).await;
         memory::install(&context).await;
         let failed = |error: rmqtt::Error| BrokerError::Listen { address, problem: format!("{error:#}") };
         let listener =
             settings(address, &ca.file(), identity)?.bind().map_err(failed)?.tls().map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let server = MqttServer::new(context.clone()).listener_by_id(listener, address.port()).build();
-        Ok(Self { server, context, address })
+        Ok(Self { server, context, address, closing })
     }
 
     /// Where it listens.
@@ -118,6 +125,7 @@ impl Broker {
             }
             () = stop.cancelled() => {}
         }
+        self.closing.cancel();
         drained.cancelled().await;
         handle.disconnect_all().await;
         info!("broker stopped");
@@ -132,11 +140,20 @@ impl BrokerHandle {
         self.kick(id).await;
     }
 
+    /// Closes every connection. One that was let in a moment before the stop shows up a moment after it, so it looks
+    /// until nobody is there and nobody is at the door.
     async fn disconnect_all(&self) {
-        let ids: Vec<Id> = self.0.extends.shared().await.iter().map(|entry| entry.id()).collect();
-        for id in ids {
-            self.kick(id).await;
+        for _ in 0..LOOKS {
+            let ids: Vec<Id> = self.0.extends.shared().await.iter().map(|entry| entry.id()).collect();
+            if ids.is_empty() && self.0.handshake_exec.active_count() == 0 {
+                return;
+            }
+            for id in ids {
+                self.kick(id).await;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
+        warn!("stopped with clients in mid-handshake");
     }
 
     async fn kick(&self, id: Id) {

@@ -32,6 +32,8 @@ use crate::pages::Pages;
 const GRACE: Duration = Duration::from_secs(20);
 /// What the ledger's thread gets to end in.
 const CLOSING: Duration = Duration::from_secs(10);
+/// How long a gateway that connects waits for the ingester at most. Less than it waits for the broker's answer.
+const LISTENING: Duration = Duration::from_secs(5);
 /// Connections for reading the ledger.
 const READERS: usize = 4;
 
@@ -87,11 +89,20 @@ impl Server {
         let ca = Arc::new(Ca::open(data, system_s)?);
         let identity = ca.server(&names(&config), system_s)?;
 
-        let broker = bind_broker(&config, &ca, &identity, &readers).await?;
+        let listening = CancellationToken::new();
+        let admit = admission(readers.clone(), listening.clone());
+        let broker = bind_broker(&config, &ca, &identity, admit).await?;
         let broker_address = broker.as_ref().map(Broker::address);
         let ingester = match config.roles.contains(&Part::Ingester) {
-            true => Some(build_ingester(&config, &ca, broker_address, system_s, &ledger, &clock)?),
-            false => None,
+            true => {
+                let settings = ingester_settings(&config, &ca, broker_address, system_s)?;
+                Some(Ingester::build(settings, ledger.clone(), Arc::clone(&clock), listening)?)
+            }
+            false => {
+                // It listens in another process, if at all.
+                listening.cancel();
+                None
+            }
         };
         let enrolment = match config.roles.contains(&Part::Enrolment) {
             true => {
@@ -248,19 +259,23 @@ async fn bind_broker(
     config: &ServerConfig,
     ca: &Ca,
     identity: &Identity,
-    readers: &Readers,
+    admit: Admit,
 ) -> anyhow::Result<Option<Broker>> {
     if config.broker != BrokerChoice::Embedded || !config.roles.contains(&Part::Broker) {
         return Ok(None);
     }
-    Ok(Some(Broker::bind(config.listen.broker, ca, identity, admission(readers.clone())).await?))
+    Ok(Some(Broker::bind(config.listen.broker, ca, identity, admit).await?))
 }
 
-/// Asks the ledger at every connection, so that a revocation holds from the next one on.
-fn admission(readers: Readers) -> Admit {
+/// Asks the ledger at every connection, so that a revocation holds from the next one on. Right after a start it first
+/// waits until the ingester is `listening`: the broker keeps nothing for a subscriber that it has never seen.
+fn admission(readers: Readers, listening: CancellationToken) -> Admit {
     Arc::new(move |agent| {
-        let readers = readers.clone();
+        let (readers, listening) = (readers.clone(), listening.clone());
         Box::pin(async move {
+            if tokio::time::timeout(LISTENING, listening.cancelled()).await.is_err() {
+                warn!(%agent, "taken although nobody listens yet: what it sends will come again");
+            }
             match readers.read(move |ledger| ledger.agent(agent)).await {
                 Ok(known) => known.is_some_and(|known| known.revoked.is_none()),
                 Err(error) => {
@@ -272,18 +287,16 @@ fn admission(readers: Readers) -> Admit {
     })
 }
 
-fn build_ingester(
+fn ingester_settings(
     config: &ServerConfig,
     ca: &Ca,
     broker: Option<SocketAddr>,
     system_s: i64,
-    ledger: &Ledger,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Ingester> {
+) -> anyhow::Result<IngesterConfig> {
     let read =
         |path: &Path| std::fs::read(path).with_context(|| format!("could not read {}", path.display()));
     let own = ca.ingester(system_s)?;
-    let settings = match (&config.broker, broker) {
+    Ok(match (&config.broker, broker) {
         (BrokerChoice::External(external), _) => {
             let (cert, key) = match &external.client {
                 Some(client) => (read(&client.cert)?, read(&client.key)?),
@@ -307,8 +320,7 @@ fn build_ingester(
             group: None,
         },
         (BrokerChoice::Embedded, None) => return Err(anyhow!("ingester without a broker")),
-    };
-    Ok(Ingester::build(settings, ledger.clone(), Arc::clone(clock))?)
+    })
 }
 
 #[cfg(test)]

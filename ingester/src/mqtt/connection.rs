@@ -41,6 +41,7 @@ pub(super) struct Connection {
     generation: Arc<AtomicU64>,
     drained: CancellationToken,
     backoff: Backoff,
+    listening: CancellationToken,
 }
 
 /// Why a connection that stands is given up.
@@ -59,11 +60,13 @@ impl Connection {
         queue: mpsc::Sender<Delivery>,
         generation: Arc<AtomicU64>,
         drained: CancellationToken,
+        listening: CancellationToken,
     ) -> Self {
         let seed =
             events.options.client_id().bytes().fold(7, |seed, b| seed * 31 % 0xffff_fffb + u64::from(b));
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30), seed);
-        Self { client, events, connected: false, filter, queue: Some(queue), generation, drained, backoff }
+        let (connected, queue) = (false, Some(queue));
+        Self { client, events, connected, filter, queue, generation, drained, backoff, listening }
     }
 
     /// Keeps trying until `stop`; then queues nothing more, and stays until the recorder is done and everything it
@@ -172,6 +175,7 @@ impl Connection {
             return Err(Fault::NotSubscribed);
         }
         self.backoff.reset();
+        self.listening.cancel();
         info!(filter = %self.filter, "listening");
         Ok(())
     }

@@ -14,7 +14,8 @@ use crate::gateway::{City, Gateway, log_key};
 #[test]
 fn a_broker_elsewhere_is_not_spoken_to_in_the_clear() {
     let (ledger, _owner) = Ledger::start(City::with(&[]).ledger).unwrap();
-    let refused = Ingester::build(config("192.0.2.1", 1883), ledger, Arc::new(SystemClock));
+    let refused =
+        Ingester::build(config("192.0.2.1", 1883), ledger, Arc::new(SystemClock), CancellationToken::new());
     assert!(matches!(refused, Err(BuildError::Plain(_))));
 }
 
@@ -23,14 +24,20 @@ fn wrong_certificates_are_named() {
     let (ledger, _owner) = Ledger::start(City::with(&[]).ledger).unwrap();
     let tls = Tls { ca: b"nothing".to_vec(), cert: Vec::new(), key: Vec::new() };
     let config = Config { tls: Some(tls), ..config("localhost", 8883) };
-    let refused = Ingester::build(config, ledger, Arc::new(SystemClock));
+    let refused = Ingester::build(config, ledger, Arc::new(SystemClock), CancellationToken::new());
     assert!(matches!(refused, Err(BuildError::Tls { what: "the authority's certificate", .. })));
 }
 
 #[tokio::test]
 async fn a_stop_ends_an_ingester_whose_broker_is_gone() {
     let (ledger, _owner) = Ledger::start(City::with(&[]).ledger).unwrap();
-    let ingester = Ingester::build(config("127.0.0.1", free_port()), ledger, Arc::new(SystemClock)).unwrap();
+    let ingester = Ingester::build(
+        config("127.0.0.1", free_port()),
+        ledger,
+        Arc::new(SystemClock),
+        CancellationToken::new(),
+    )
+    .unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
     ingester.run(stop).await.unwrap();
@@ -46,7 +53,9 @@ async fn receipts_come_before_and_after_a_restart_of_mosquitto() {
     let port = free_port();
     let mut broker = Broker::start(port);
     let (ledger, owner) = Ledger::start(Sqlite::open(&path, log_key()).unwrap()).unwrap();
-    let ingester = Ingester::build(config("127.0.0.1", port), ledger, Arc::new(SystemClock)).unwrap();
+    let ingester =
+        Ingester::build(config("127.0.0.1", port), ledger, Arc::new(SystemClock), CancellationToken::new())
+            .unwrap();
     let stop = CancellationToken::new();
     let road = async {
         let mut line = Line::connect(gateway.id, port).await;

@@ -17,6 +17,7 @@ use rmqtt::session::Session;
 use rmqtt::types::{
     AuthResult, ConnectInfo, LastWill, Publish, PublishAclResult, Subscribe, SubscribeAclResult,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::access::{Message, Party};
@@ -28,7 +29,7 @@ pub type Admit = Arc<dyn Fn(AgentId) -> Answer + Send + Sync>;
 pub type Answer = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Registers the hooks. To be awaited before the first connection is taken.
-pub(super) async fn install(context: &ServerContext, admit: Admit) {
+pub(super) async fn install(context: &ServerContext, admit: Admit, closing: &CancellationToken) {
     let register = context.extends.hook_mgr().register();
     for event in [
         Type::ClientAuthenticate,
@@ -37,13 +38,14 @@ pub(super) async fn install(context: &ServerContext, admit: Admit) {
         Type::ClientConnected,
         Type::ClientDisconnected,
     ] {
-        register.add(event, Box::new(Gate { admit: Arc::clone(&admit) })).await;
+        register.add(event, Box::new(Gate { admit: Arc::clone(&admit), closing: closing.clone() })).await;
     }
     register.start().await;
 }
 
 struct Gate {
     admit: Admit,
+    closing: CancellationToken,
 }
 
 #[expect(
@@ -99,9 +101,16 @@ impl Gate {
         if client.last_will().is_some_and(|will| !party.may_leave_will(said_last(&will))) {
             return Err("last will is not the client's status");
         }
-        match party {
-            Party::Agent(agent) if !(self.admit)(agent).await => Err("not enrolled, or revoked"),
-            Party::Agent(_) | Party::Ingester => Ok(()),
+        let admitted = async {
+            match party {
+                Party::Agent(agent) => (self.admit)(agent).await,
+                Party::Ingester => true,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => Err("the broker is closing"),
+            admitted = admitted => admitted.then_some(()).ok_or("not enrolled, or revoked"),
         }
     }
 }

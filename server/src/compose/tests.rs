@@ -1,5 +1,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use proof::AgentId;
+
 use super::*;
 use crate::commands;
 
@@ -39,6 +41,18 @@ async fn a_server_starts_on_free_ports_and_stops_along_the_road() {
     }
     // And the same files open again.
     Server::build(config, Arc::new(SystemClock)).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_gateway_is_let_in_before_the_ingester_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::build(config(directory.path()), Arc::new(SystemClock)).await.unwrap();
+    let listening = CancellationToken::new();
+    let mut answer = admission(server.readers(), listening.clone())(AgentId([1; 16]));
+    let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(answer.as_mut().poll(&mut nobody).is_pending());
+    listening.cancel();
+    assert!(!answer.await, "and then the ledger decides");
 }
 
 #[tokio::test]
