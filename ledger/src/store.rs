@@ -285,6 +285,9 @@ pub trait Read {
     /// Returns the entry at this place in the log.
     fn entry(&self, index: u64) -> Result<Option<Entry>, LedgerError>;
 
+    /// Returns an agent's entries of this sequence in the order of the log, at most 100: more than one after a fork.
+    fn entries_of(&self, agent: AgentId, seq: u64) -> Result<Vec<Entry>, LedgerError>;
+
     /// Returns the newest checkpoint.
     fn checkpoint(&self) -> Result<Checkpoint, LedgerError>;
 

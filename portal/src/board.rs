@@ -25,9 +25,6 @@ use self::fold::Fold;
 use crate::figures;
 use crate::source::{ChainFacts, Firm, Gateway, LogFacts, MAX_DAY, Source, SourceError};
 
-/// Entries looked through for one sequence: a day of a gateway has some 150, forks and short windows included.
-const MOST_SEARCHED: usize = 4_096;
-
 /// Entries read from the ledger at a time.
 const BATCH: u32 = 2_000;
 
@@ -264,17 +261,11 @@ impl Source for Board {
     }
 
     fn entries(&self, firm: &str, agent: AgentId, seq: u64) -> Result<Vec<Entry>, SourceError> {
-        let places = self.look(|shown| {
-            let firm = shown.firms.get(firm)?;
-            firm.gateways
-                .iter()
-                .any(|gateway| gateway.agent == agent)
-                .then(|| shown.places.get(&agent).cloned())?
-        })?;
-        let Some(places) = places else { return Ok(Vec::new()) };
-        let mut entries = self.read_runs(agent, &places.of_seq(seq), MOST_SEARCHED)?;
-        entries.retain(|entry| entry.seq == seq);
-        Ok(entries)
+        let its_own = |firm: &Arc<Firm>| firm.gateways.iter().any(|gateway| gateway.agent == agent);
+        if !self.look(|shown| shown.firms.get(firm).is_some_and(its_own))? {
+            return Ok(Vec::new());
+        }
+        Ok(self.readers.read_blocking(|read| read.entries_of(agent, seq))?)
     }
 
     fn receipt(&self, entry: EntryId) -> Result<Option<Receipted>, SourceError> {

@@ -171,6 +171,13 @@ impl Read for Reader {
             .doing("read an entry")
     }
 
+    fn entries_of(&self, agent: AgentId, seq: u64) -> Result<Vec<Entry>, LedgerError> {
+        self.connection
+            .prepare_cached(&format!("{ENTRY} WHERE e.agent = ? AND e.seq = ? ORDER BY e.idx LIMIT 100"))
+            .and_then(|mut select| select.query_map(params![agent.0, seq], read_entry)?.collect())
+            .doing("read the entries of a sequence")
+    }
+
     fn checkpoint(&self) -> Result<Checkpoint, LedgerError> {
         self.connection
             .prepare_cached("SELECT size, root, made_ms, note FROM log")

@@ -234,6 +234,21 @@ fn use_rows_go_and_the_rest_stays_verifiable() {
 }
 
 #[test]
+fn a_sequence_brings_all_its_entries_and_no_others() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.append(&entries(1..5), NOW).unwrap();
+    ledger.append(&[NewEntry { outcome: Outcome::Conflict, ..entry(3, 8) }], NOW).unwrap();
+    let found = |seq| {
+        let found = ledger.read().entries_of(AGENT, seq).unwrap();
+        found.into_iter().map(|entry| (entry.index, entry.seq)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(3), [(2, 3), (4, 3)]);
+    assert_eq!(found(9), []);
+    assert!(ledger.read().entries_of(AgentId([1; 16]), 3).unwrap().is_empty());
+}
+
+#[test]
 fn entries_come_back_as_they_were_given() {
     let place = Place::new();
     let mut ledger = enrolled(&place);

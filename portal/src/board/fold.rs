@@ -28,8 +28,6 @@ pub(super) struct Run {
     pub(super) first: u64,
     /// How many of this gateway from there on.
     pub(super) count: u32,
-    /// Lowest and highest sequence.
-    seqs: (u64, u64),
 }
 
 /// Where one gateway's entries lie in the log, by local day: of what they claim, or of their receipt where they claim
@@ -41,16 +39,13 @@ pub(super) struct Places {
 }
 
 impl Places {
-    fn push(&mut self, day: Date, index: u64, seq: u64) {
+    fn push(&mut self, day: Date, index: u64) {
         let follows = self.last == Some(day);
         self.last = Some(day);
         let runs = self.days.entry(day).or_default();
         match runs.last_mut() {
-            Some(run) if follows => {
-                run.count = run.count.saturating_add(1);
-                run.seqs = (run.seqs.0.min(seq), run.seqs.1.max(seq));
-            }
-            Some(_) | None => runs.push(Run { first: index, count: 1, seqs: (seq, seq) }),
+            Some(run) if follows => run.count = run.count.saturating_add(1),
+            Some(_) | None => runs.push(Run { first: index, count: 1 }),
         }
         if self.days.len() > MOST_INDEXED {
             self.days.pop_first();
@@ -59,12 +54,6 @@ impl Places {
 
     pub(super) fn of_day(&self, day: Date) -> &[Run] {
         self.days.get(&day).map_or(&[], Vec::as_slice)
-    }
-
-    /// The runs that may hold this sequence: a fork may lie far from its twin.
-    pub(super) fn of_seq(&self, seq: u64) -> Vec<Run> {
-        let holds = |run: &&Run| (run.seqs.0..=run.seqs.1).contains(&seq);
-        self.days.values().flatten().filter(holds).copied().collect()
     }
 }
 
@@ -167,7 +156,7 @@ impl Fold {
         };
         self.history.push(entry.agent, &folded);
         if let Some(day) = date(claimed, self.offset).or_else(|| date(entry.recv_ms, self.offset)) {
-            Arc::make_mut(&mut chain.places).push(day, entry.index, entry.seq);
+            Arc::make_mut(&mut chain.places).push(day, entry.index);
         }
     }
 }
@@ -209,15 +198,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_found_by_its_runs_and_a_sequence_by_its_day() {
+    fn a_day_is_found_by_its_runs() {
         let mut places = Places::default();
-        for (index, seq, of) in [(4, 1, 1), (6, 2, 1), (7, 3, 2), (9, 4, 1), (12, 4, 1)] {
-            places.push(day(2026, 3, of), index, seq);
+        for (index, of) in [(4, 1), (6, 1), (7, 2), (9, 1), (12, 1)] {
+            places.push(day(2026, 3, of), index);
         }
         let first = places.of_day(day(2026, 3, 1));
         assert_eq!(first.iter().map(|run| (run.first, run.count)).collect::<Vec<_>>(), [(4, 2), (9, 2)]);
-        assert_eq!(places.of_seq(3).iter().map(|run| run.first).collect::<Vec<_>>(), [7]);
-        assert_eq!(places.of_seq(4).iter().map(|run| run.first).collect::<Vec<_>>(), [9]);
         assert!(places.of_day(day(2026, 3, 9)).is_empty());
     }
 
