@@ -78,6 +78,12 @@ pub enum BuildError {
         /// In the words of the library.
         why: String,
     },
+    /// Where reading of a log stands was written by another version. To begin anew would count its records twice.
+    #[error("where reading of {path} stands was stored by another version of this program: run that version")]
+    Position {
+        /// The log.
+        path: String,
+    },
     /// A pattern that passed the manifest's check does not compile here.
     #[error("pattern `{pattern}`: {why}")]
     Pattern {

@@ -36,21 +36,13 @@ pub struct LogCollector {
 }
 
 impl LogCollector {
-    /// Goes on from `bookmark`; without one, or with one this version cannot read, from the file's beginning.
+    /// Goes on from `bookmark`; without one, from the file's beginning.
     ///
     /// # Errors
-    /// When a pattern does not compile.
+    /// When the bookmark is of another version, or a pattern does not compile.
     pub fn new(source: &Source, file: &LogFile, bookmark: Option<&[u8]>) -> Result<Self, BuildError> {
-        let bookmark = bookmark.and_then(|bytes| {
-            let read = Bookmark::decode(bytes);
-            if read.is_none() {
-                tracing::warn!(
-                    source = source.index,
-                    "bookmark is of an unknown version; reading from the beginning"
-                );
-            }
-            read
-        });
+        let unread = || BuildError::Position { path: file.path.display().to_string() };
+        let bookmark = bookmark.map(|bytes| Bookmark::decode(bytes).ok_or_else(unread)).transpose()?;
         Ok(Self {
             source: source.index,
             cadence_ms: i64::try_from(source.cadence.as_millis()).unwrap_or(i64::MAX),

@@ -88,9 +88,10 @@ async fn a_probe_shows_fields_and_records() {
 }
 
 #[test]
-fn a_bookmark_of_another_version_starts_over() {
+fn a_log_is_not_read_twice_because_its_position_is_of_another_version() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(build(&source(folder.path()), Some(&[9; 40]), Path::new("")).is_ok());
+    let refused = build(&source(folder.path()), Some(&[9; 40]), Path::new(""));
+    assert!(matches!(refused, Err(crate::BuildError::Position { .. })));
 }
 
 fn source(folder: &Path) -> Source {
