@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             return if usage { Exit::Usage } else { Exit::Ok }.into();
         }
     };
-    daemon::log_to_stderr();
+    daemon::log_to_stderr(tracing::Level::INFO);
     daemon::run("inuse-agent", async |ctx| match cli.command {
         Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes).await,
         Command::Run => run(&cli.config, ctx).await,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Complaints;
@@ -81,13 +82,16 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// What is logged unless `INUSE_LOG` says otherwise. The OPC UA library logs an error of its own for each failed
-/// connection, which is a state here and told by the collector.
-const FILTER: &str = "info,opcua_client=off,opcua_crypto=off,opcua_core=off,opcua_server=warn,rmqtt=warn";
-
-/// Logs to standard error; `INUSE_LOG` sets the filter. Calling it twice changes nothing.
-pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("INUSE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
+/// Logs to standard error from this level on; `INUSE_LOG` sets another filter. Calling it twice changes nothing.
+///
+/// Libraries speak from warnings on. The OPC UA client is silent: it logs an error of its own for each failed
+/// connection, and for a key that it is about to make; what matters of it is a state here and told by the collector.
+pub fn log_to_stderr(level: Level) {
+    let libraries = level.min(Level::WARN);
+    let rules = format!(
+        "{level},opcua_client=off,opcua_crypto=off,opcua_core=off,opcua_server={libraries},rmqtt={libraries}"
+    );
+    let filter = EnvFilter::try_from_env("INUSE_LOG").unwrap_or_else(|_| EnvFilter::new(rules));
     let colours = std::io::stderr().is_terminal();
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             return code.into();
         }
     };
-    daemon::log_to_stderr();
+    daemon::log_to_stderr(tracing::Level::INFO);
     daemon::run("inuse-server", async |context| perform(cli, context).await)
 }
 

@@ -61,12 +61,7 @@ pub struct Demo {
 impl Demo {
     /// Logs to standard error: what matters in simulated time, more in real time. `INUSE_LOG` says otherwise.
     pub fn log(&self) {
-        let default = if self.live { "info" } else { "error" };
-        let filter = tracing_subscriber::EnvFilter::try_from_env("INUSE_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        // There is none yet: this is the first thing the program does.
-        drop(subscriber.try_init());
+        daemon::log_to_stderr(if self.live { tracing::Level::INFO } else { tracing::Level::ERROR });
     }
 
     /// Runs it.

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Lets libraries in this process log to standard error when `INUSE_LOG` is set, as it is for the programs.
 pub fn log_when_asked() {
     if std::env::var_os("INUSE_LOG").is_some() {
-        daemon::log_to_stderr();
+        daemon::log_to_stderr(tracing::Level::INFO);
     }
 }
 
