@@ -1,6 +1,6 @@
 //! The head file: where the chain stands, outside of the database.
 //!
-//! Two slots of 64 bytes, 4,096 apart, written in turn and synced, so that a torn write spoils one of them at most. It
+//! Two slots of 56 bytes, 4,096 apart, written in turn and synced, so that a torn write spoils one of them at most. It
 //! is written after the database's commit and before the verb returns: what was signed or sent is never ahead of it.
 
 use std::fs::{File, OpenOptions};

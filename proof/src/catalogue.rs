@@ -1,8 +1,8 @@
-//! Lists with fixed codes: causes of silence, modules, findings.
+//! Lists with fixed codes: causes of silence, modules.
 
 use std::fmt;
 
-/// Why nothing was seen: HJ 212's letters, and ours (P, U, H, X, and the lower-case ones).
+/// Why nothing was seen: HJ 212's letters where it has one, and ours (P, K, U, H, X).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// `B`: the device or host does not answer: off, unplugged, or the network between.

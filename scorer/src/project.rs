@@ -51,7 +51,7 @@ pub struct DeclaredModule {
     pub code: String,
     /// As the contract names it.
     pub zh: String,
-    /// A core module: the firm's level cannot stand above it.
+    /// A core module (★): the firm's level is no better than the worst of them, see `judge`.
     pub star: bool,
 }
 
