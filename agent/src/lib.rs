@@ -24,6 +24,7 @@ pub mod config;
 mod enrol;
 mod files;
 mod identity;
+mod layout;
 mod mqtt;
 mod recorder;
 mod start;

@@ -14,11 +14,11 @@ use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
 use proof::leaf::WindowSecret;
 use proof::payload::encode_manifest;
 use proof::raw::{self, Opening};
-use proof::window::{Misplaced, Windows};
+use proof::window::{LATE_MS, Windows};
 use proof::{Cause, Envelope, Observation, WINDOW_MS, What, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::chain::Chain;
 use crate::identity::Identity;
@@ -60,6 +60,26 @@ pub(crate) struct Pending {
     last: Option<Stamp>,
 }
 
+/// What an `outage` declares, as far as it differs from one to the next.
+pub(crate) struct Silence {
+    /// Last moment known to be covered; the moment of declaring, where that is earlier.
+    pub(crate) from_ms: i64,
+    pub(crate) cause: Cause,
+    /// The boot before, after a crash.
+    pub(crate) before: Option<wire::Boot>,
+    /// Devices whose samples of the open window are lost.
+    pub(crate) lost_sources: Vec<u32>,
+    /// First sequence that was sealed and lost with the store; 0 for none.
+    pub(crate) lost_from_seq: u64,
+}
+
+impl Silence {
+    /// A silence of which nothing more is known.
+    pub(crate) fn since(from_ms: i64, cause: Cause) -> Self {
+        Self { from_ms, cause, before: None, lost_sources: Vec::new(), lost_from_seq: 0 }
+    }
+}
+
 impl Recorder {
     /// Records until the samples' channel closes, then seals what is open.
     pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Sample>) -> anyhow::Result<()> {
@@ -71,7 +91,7 @@ impl Recorder {
             tokio::select! {
                 biased;
                 sample = samples.recv() => match sample {
-                    Some(sample) => self.take(&sample.observation).await?,
+                    Some(sample) => self.take(sample.observation).await?,
                     None => break,
                 },
                 turn = &mut wake => {
@@ -104,29 +124,32 @@ impl Recorder {
         }
     }
 
-    async fn take(&mut self, observation: &Observation) -> anyhow::Result<()> {
+    async fn take(&mut self, mut observation: Observation) -> anyhow::Result<()> {
         let now = self.clock.stamp();
         self.notice_step(now).await?;
-        if self.windows.mark().is_some_and(|mark| observation.at_ms >= mark) {
+        // Stamped before the clock was set back by a little.
+        if (1..=STEP_MS).contains(&(observation.at_ms - now.wall_ms)) {
+            observation.at_ms = now.wall_ms;
+        }
+        if self.windows.mark().is_some_and(|mark| (mark..=now.wall_ms).contains(&observation.at_ms)) {
             self.roll(now).await?;
         }
-        match self.windows.observe(observation) {
-            Ok(()) => {}
-            Err(
-                error @ (Misplaced::Before
-                | Misplaced::PastTheMark
-                | Misplaced::NoneOpen
-                | Misplaced::Unknown),
-            ) => {
-                warn!(source = observation.source, %error, "observation not taken");
+        match taken_at(&observation, self.windows.open_since(), now.wall_ms) {
+            Some(at_ms) => observation.at_ms = at_ms,
+            None => {
+                debug!(source = observation.source, "a reading of a time that was declared as not watched");
                 return Ok(());
             }
         }
-        self.tell(observation);
+        if let Err(error) = self.windows.observe(&observation) {
+            error!(source = observation.source, %error, "observation not taken");
+            return Ok(());
+        }
+        self.tell(&observation);
         if let What::Records(records) = &observation.what {
             self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
         }
-        self.pending.observations.push(observation.clone());
+        self.pending.observations.push(observation);
         if self.windows.is_full() {
             self.seal(wire::End::Full, now).await?;
             return self.open(now.wall_ms, now).await;
@@ -162,7 +185,7 @@ impl Recorder {
         }
         warn!(step_ms, "wall clock was moved");
         self.seal(wire::End::Stop, Stamp { wall_ms: expected, ..now }).await?;
-        self.declare(expected.min(now.wall_ms), now, Cause::Clock, None, Vec::new()).await?;
+        self.declare(Silence::since(expected, Cause::Clock), now).await?;
         self.open(now.wall_ms, now).await
     }
 
@@ -173,7 +196,7 @@ impl Recorder {
         if now.wall_ms - mark < WINDOW_MS {
             return self.open(mark, now).await;
         }
-        self.declare(mark, now, Cause::Unknown, None, Vec::new()).await?;
+        self.declare(Silence::since(mark, Cause::Unknown), now).await?;
         self.open(now.wall_ms, now).await
     }
 
@@ -296,23 +319,19 @@ impl Recorder {
     }
 
     /// Puts an `outage` into the chain.
-    pub(crate) async fn declare(
-        &mut self,
-        from_ms: i64,
-        now: Stamp,
-        cause: Cause,
-        before: Option<wire::Boot>,
-        lost_sources: Vec<u32>,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn declare(&mut self, silence: Silence, now: Stamp) -> anyhow::Result<()> {
+        let Silence { from_ms, cause, before, lost_sources, lost_from_seq } = silence;
+        let from_ms = from_ms.min(now.wall_ms);
         let header = self.chain.header(now, self.shared.skew_ms());
         let outage = wire::Outage {
             header: Some(header.wire()),
             from_ms,
-            to_ms: now.wall_ms.max(from_ms),
+            to_ms: now.wall_ms,
             cause: cause.letter().into(),
             last_seq: self.chain.head.seq,
             before,
             lost_sources,
+            lost_from_seq,
         };
         info!(from_ms, to_ms = outage.to_ms, %cause, "outage declared");
         self.enqueue(OUTAGE, outage.encode_to_vec()).await
@@ -358,5 +377,47 @@ impl Recorder {
             .await??;
         info!("stopped in order");
         Ok(())
+    }
+}
+
+/// When an observation counts in the window that is open since `open_ms`, Unix ms; `None` when it does not.
+///
+/// One that was stamped before the clock was set, or before a long silence, belongs to no window: the time it was made
+/// in is declared as an outage, and a device's reading of that time goes with it. A log's records are read once, and
+/// carry their own times, so they count from the moment they are taken.
+fn taken_at(observation: &Observation, open_ms: Option<i64>, now_ms: i64) -> Option<i64> {
+    let open_ms = open_ms.unwrap_or(now_ms);
+    match &observation.what {
+        _ if (open_ms - LATE_MS..=now_ms).contains(&observation.at_ms) => Some(observation.at_ms),
+        What::Records(_) => Some(now_ms),
+        What::Cycle(_) | What::Silent(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proof::observation::Records;
+
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_records_whatever_was_done_to_the_clock_and_a_reading_its_time() {
+        let (open, now) = (1_800_000_000_000, 1_800_000_300_000);
+        let records = What::Records(Records::default());
+        let silent = What::Silent(Cause::NoAnswer);
+        let hour = 3_600_000;
+        let table = [
+            (now, Some(now), Some(now)),
+            (open, Some(open), Some(open)),
+            (open - LATE_MS, Some(open - LATE_MS), Some(open - LATE_MS)), // waited for the seal
+            (open - LATE_MS - 1, Some(now), None),
+            (now - hour, Some(now), None), // the clock was set forward
+            (now + hour, Some(now), None), // the clock was set back
+        ];
+        for (at_ms, of_records, of_device) in table {
+            let seen = |what: &What| Observation { source: 1, at_ms, rtt_us: None, what: what.clone() };
+            assert_eq!(taken_at(&seen(&records), Some(open), now), of_records, "records of {at_ms}");
+            assert_eq!(taken_at(&seen(&silent), Some(open), now), of_device, "a reading of {at_ms}");
+        }
     }
 }

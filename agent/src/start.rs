@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
 use collectors::SampleSender;
 use collectors::manifest::{Kind, Manifest};
-use daemon::{Clock, Stamp, Tasks, Unfinished};
+use daemon::{Clock, Stamp, Tasks};
 use proof::features::Range;
 use proof::payload::{Header, manifest_hash};
 use proof::raw;
@@ -24,7 +24,8 @@ use crate::chain::{Chain, short_hash};
 use crate::collecting::keep_collecting;
 use crate::config::AgentConfig;
 use crate::identity::{Identity, IdentityError};
-use crate::recorder::{Pending, Recorder};
+use crate::layout::{Layout, PlacedRange};
+use crate::recorder::{Pending, Recorder, Silence};
 use crate::status::{self, Shared, SourceStatus, Teller};
 use crate::uplink::Uplink;
 
@@ -36,6 +37,9 @@ const WAKES: usize = 256;
 
 /// Not ready until every source was tried once, but no longer than this.
 const READY: Duration = Duration::from_secs(20);
+
+/// What is kept of the grace period for the uplink to say good-bye and the store to be closed; a quarter of a short one.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// An agent that is ready to run.
 pub struct Agent {
@@ -138,13 +142,14 @@ impl Agent {
         }
         drop(samples);
         tasks.spawn("recorder", recorder.run(recorded));
+        let leave = CancellationToken::new();
         let uplink = Uplink::new(
             Arc::clone(&self.identity),
             self.config.broker.clone(),
             self.buffer.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&self.shared),
-            self.config.grace,
+            leave.clone(),
         );
         tasks.spawn("uplink", uplink.run(woken));
         let ended = CancellationToken::new();
@@ -160,7 +165,7 @@ impl Agent {
         info!(agent = %self.identity.agent, sources = self.manifest.sources.len(), "running");
         drop(starting);
 
-        let outcome = watch(tasks, stop, ended, self.config.grace).await;
+        let outcome = watch(tasks, stop, leave, ended, self.config.grace).await;
         drop(self.buffer);
         let closed = tokio::task::spawn_blocking(move || self.owner.join()).await;
         outcome?;
@@ -205,6 +210,15 @@ impl Agent {
             body: body.clone(),
             pending: Pending::default(),
         };
+        if let Some(damage) = &self.opened.damage {
+            warn!(?damage, "the buffer was damaged");
+            if let Some(lost) = &damage.lost_proofs {
+                // First of all: only right after what it declares does the ledger take it in the place of the lost.
+                let covered_ms = left.sealed_ms.unwrap_or(now.wall_ms);
+                let silence = Silence::since(covered_ms, Cause::Overflow);
+                recorder.declare(Silence { lost_from_seq: *lost.start(), ..silence }, now).await?;
+            }
+        }
         let mut ranges = left.ranges;
         if let Some(open) = left.open {
             let devices = device_sources(&decoded);
@@ -217,13 +231,18 @@ impl Agent {
                 (None, Some(before)) if before != boot => Cause::Power,
                 (None, _) => Cause::Killed,
             };
-            recorder.declare(from_ms.min(now.wall_ms), now, cause, None, Vec::new()).await?;
+            recorder.declare(Silence::since(from_ms, cause), now).await?;
         }
-        if let Some(damage) = &self.opened.damage {
-            warn!(?damage, "the buffer was damaged");
-            if damage.lost_proofs.is_some() {
-                recorder.declare(now.wall_ms, now, Cause::Overflow, None, Vec::new()).await?;
-            }
+        let layout = Layout::of(&self.manifest);
+        if left.layout.as_ref() != Some(&layout) {
+            let old = left.layout.unwrap_or_else(|| layout.clone());
+            ranges = old.move_ranges(&layout, ranges);
+            self.buffer
+                .ask(move |buffer| {
+                    let moved = old.move_bookmarks(&layout, &buffer.bookmarks()?);
+                    buffer.replace_bookmarks(&moved, "layout", &layout.encode())
+                })
+                .await??;
         }
         recorder.windows.remember(ranges);
         let hash = manifest_hash(&body).to_vec();
@@ -253,7 +272,9 @@ struct Left {
     sealed_ms: Option<i64>,
     sealed_boot: Option<[u8; 8]>,
     manifest: Option<Vec<u8>>,
-    ranges: Vec<((u16, usize), Range)>,
+    ranges: Vec<PlacedRange>,
+    /// What bookmarks and ranges belong to; `None` before the first start.
+    layout: Option<Layout>,
     last_receipt: Option<Vec<u8>>,
 }
 
@@ -265,7 +286,7 @@ fn read_left(buffer: &mut Buffer, boot_id: &str) -> Result<Left, buffer::BufferE
         Some(seq) => buffer.receipt(seq)?.map(|kept| kept.receipt),
         None => None,
     };
-    let sealed = last_sealed(buffer, head.seq)?;
+    let sealed = last_sealed(buffer, buffer.stored_seq()?)?;
     Ok(Left {
         head,
         boot_count: buffer.begin_boot(boot_id.as_bytes())?,
@@ -275,11 +296,12 @@ fn read_left(buffer: &mut Buffer, boot_id: &str) -> Result<Left, buffer::BufferE
         sealed_boot: sealed.as_ref().map(|header| header.boot),
         manifest: buffer.state("manifest")?,
         ranges: decode_ranges(&buffer.state("ranges")?.unwrap_or_default()),
+        layout: buffer.state("layout")?.and_then(|bytes| Layout::decode(&bytes)),
         last_receipt,
     })
 }
 
-/// The header of the head of the chain: when it was made, and in which boot.
+/// The header of the last proof that is still in the store: when it was made, and in which boot.
 fn last_sealed(buffer: &Buffer, seq: u64) -> Result<Option<Header>, buffer::BufferError> {
     if seq == 0 {
         return Ok(None);
@@ -312,7 +334,9 @@ async fn seal_left_open(
         Ok(chunks) => chunks,
         Err(error) => {
             warn!(%error, "the window a crash left open cannot be read");
-            recorder.declare(open.start_ms.min(now.wall_ms), now, Cause::Killed, None, devices).await?;
+            recorder.buffer.ask(|buffer| buffer.drop_open()).await??;
+            let silence = Silence::since(open.start_ms, Cause::Killed);
+            recorder.declare(Silence { lost_sources: devices, ..silence }, now).await?;
             return Ok(Vec::new());
         }
     };
@@ -338,7 +362,8 @@ async fn seal_left_open(
         id: opening.boot.to_vec(),
         count: if same_boot { count } else { count.saturating_sub(1).max(1) },
     };
-    recorder.declare(open.flushed_ms.min(now.wall_ms), now, cause, Some(before), devices).await?;
+    let silence = Silence::since(open.flushed_ms, cause);
+    recorder.declare(Silence { before: Some(before), lost_sources: devices, ..silence }, now).await?;
     Ok(ranges)
 }
 
@@ -349,10 +374,12 @@ fn device_sources(body: &wire::ManifestBody) -> Vec<u32> {
     body.sources.iter().filter(is_device).map(|source| source.index).collect()
 }
 
-/// Waits for the end: first the stop, then the tasks along the road, at most `grace`.
+/// Waits for the end: first the stop, then the tasks along the road, at most `grace`. Told to `leave`, the uplink
+/// ends with proofs in the outbox: a server that is away is no failure of this agent.
 async fn watch(
     mut tasks: Tasks,
     stop: CancellationToken,
+    leave: CancellationToken,
     ended: CancellationToken,
     grace: Duration,
 ) -> anyhow::Result<()> {
@@ -390,26 +417,23 @@ async fn watch(
         }
         first
     };
-    match tokio::time::timeout(grace, road).await {
-        Ok(outcome) => failed.map_or(outcome, Err),
-        Err(_) => {
+    let farewell = FAREWELL.min(grace / 4);
+    let limit = async {
+        tokio::time::sleep(grace - farewell).await;
+        leave.cancel();
+        tokio::time::sleep(farewell).await;
+    };
+    let in_time = tokio::select! {
+        outcome = road => Some(outcome),
+        () = limit => None,
+    };
+    match in_time {
+        Some(outcome) => failed.map_or(outcome, Err),
+        None => {
             ended.cancel();
             let unfinished = tasks.finish(Duration::from_secs(1)).await;
-            failed.map_or(forgive_uplink(unfinished), Err)
+            failed.map_or(unfinished, Err)
         }
-    }
-}
-
-/// Proofs without a receipt wait in the outbox for the next start: a server that is away is no failure of this agent.
-fn forgive_uplink(outcome: anyhow::Result<()>) -> anyhow::Result<()> {
-    match outcome {
-        Err(error)
-            if error.downcast_ref::<Unfinished>().is_some_and(|unfinished| unfinished.0 == ["uplink"]) =>
-        {
-            warn!("the grace period has passed: what has no receipt waits for the next start");
-            Ok(())
-        }
-        other => other,
     }
 }
 

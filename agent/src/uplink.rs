@@ -13,6 +13,7 @@ use proof::presence::Presence;
 use proof::{Answer, EntryId, Parcel, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::config::BrokerAddress;
@@ -35,9 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The same while stopping, when there is less time.
 const IMPATIENCE: Duration = Duration::from_secs(2);
 
-/// What the uplink leaves of the grace period to those behind it on the road.
-const MARGIN: Duration = Duration::from_secs(2);
-
 /// After a refusal the same proof is not sent again for this long.
 const REFUSED: Duration = Duration::from_secs(300);
 
@@ -57,20 +55,29 @@ pub(crate) struct Uplink {
     drain: bool,
     /// The recorder has ended: send what is left, then end.
     stopping: bool,
-    /// Since when.
-    stopped: Option<Stopwatch>,
-    /// How long a stop may take.
-    grace: Duration,
+    /// A stop has taken as long as it may: end with what is not receipted still in the outbox.
+    leave: CancellationToken,
     /// Keeps a simulated clock while proofs that are due are on their way.
     holds: Vec<Hold>,
     flying: BTreeMap<EntryId, (u64, Stopwatch)>,
     sent: u64,
     refused: BTreeMap<EntryId, Stopwatch>,
+    wanted: Option<Wanted>,
+}
+
+/// What the ledger asked for last.
+struct Wanted {
+    /// The last sequence that it holds.
+    have: u64,
+    since: Stopwatch,
+    /// Asked for the same once more, after everything was sent.
+    again: bool,
 }
 
 /// Why a session ended.
 enum End {
     Lost(Lost),
+    /// Nothing is left to send, or no time to send it in.
     Done,
 }
 
@@ -81,7 +88,7 @@ impl Uplink {
         buffer: Handle,
         clock: Arc<dyn Clock>,
         shared: Arc<Shared>,
-        grace: Duration,
+        leave: CancellationToken,
     ) -> Self {
         let options = Options {
             broker: broker.unwrap_or_else(|| identity.broker.clone()),
@@ -100,16 +107,16 @@ impl Uplink {
             due: None,
             drain: true,
             stopping: false,
-            stopped: None,
-            grace,
+            leave,
             holds: Vec::new(),
             flying: BTreeMap::new(),
             sent: 0,
             refused: BTreeMap::new(),
+            wanted: None,
         }
     }
 
-    /// Sends until the recorder has ended and the outbox is empty, or nothing more can be sent.
+    /// Sends until the recorder has ended and the outbox is empty, or until told to leave.
     pub(crate) async fn run(mut self, mut woken: mpsc::Receiver<Hold>) -> anyhow::Result<()> {
         let seed =
             u64::from_be_bytes(self.identity.agent.0[..8].try_into().expect("an agent id has 16 bytes"));
@@ -140,20 +147,7 @@ impl Uplink {
             self.flying.clear();
             self.drain = true;
             self.wait(backoff.next_delay(), &mut woken).await;
-            if self.out_of_time() {
-                info!("stopped without the broker: what is left is sent at the next start");
-                return Ok(());
-            }
         }
-    }
-
-    /// Whether a stop has taken as long as it may. What has no receipt stays in the outbox.
-    fn out_of_time(&mut self) -> bool {
-        if !self.stopping {
-            return false;
-        }
-        let stopped = self.stopped.get_or_insert_with(Stopwatch::start);
-        stopped.elapsed() + MARGIN >= self.grace
     }
 
     /// Waits between connections, taking wake-ups so that nobody waits for a line that is down.
@@ -164,6 +158,7 @@ impl Uplink {
         loop {
             tokio::select! {
                 () = &mut sleep => return,
+                () = self.leave.cancelled() => return,
                 hold = woken.recv(), if !self.stopping => self.stopping = hold.is_none(),
             }
         }
@@ -172,8 +167,16 @@ impl Uplink {
     /// One connection. Says whether it ever worked.
     async fn session(&mut self, woken: &mut mpsc::Receiver<Hold>) -> anyhow::Result<(End, bool)> {
         let mut line = Line::new(&self.options, self.version);
-        let limit = if self.stopping { CONNECT.min(self.grace / 2) } else { CONNECT };
-        match tokio::time::timeout(limit, self.connect(&mut line, woken)).await {
+        let leave = self.leave.clone();
+        let connected = tokio::select! {
+            biased;
+            () = leave.cancelled() => {
+                info!("stopped without the broker: what is left is sent at the next start");
+                return Ok((End::Done, false));
+            }
+            connected = tokio::time::timeout(CONNECT, self.connect(&mut line, woken)) => connected,
+        };
+        match connected {
             Ok(Ok(())) => {}
             Ok(Err(lost)) => return Ok((End::Lost(lost), false)),
             Err(_) => return Ok((End::Lost(Lost::late(CONNECT)), false)),
@@ -262,12 +265,10 @@ impl Uplink {
                         return Ok(End::Lost(Lost::busy()));
                     }
                 }
-                _ = patience.tick() => {
-                    self.check_patience(&mut queue);
-                    if self.out_of_time() {
-                        info!("stopped with proofs unanswered: they are sent again at the next start");
-                        return Ok(self.farewell(line).await);
-                    }
+                _ = patience.tick() => self.check_patience(&mut queue),
+                () = self.leave.cancelled() => {
+                    info!("stopped with proofs unanswered: they are sent again at the next start");
+                    return Ok(self.farewell(line).await);
                 }
             }
         }
@@ -297,12 +298,27 @@ impl Uplink {
     async fn fetch(&mut self) -> anyhow::Result<Vec<Outgoing>> {
         let (limit, after) = (IN_FLIGHT, self.sent);
         let mut proofs = self.buffer.ask(move |buffer| buffer.unreceipted(limit, after)).await??;
+        self.tell_missing(proofs.first());
         // Without a receipt nothing later can be placed either: a refused proof is the last one that is tried.
         if let Some(at) = proofs.iter().position(|proof| self.is_refused(proof.entry)) {
             proofs.truncate(at);
         }
         proofs.reverse();
         Ok(proofs)
+    }
+
+    /// Says on the status when the ledger wants what this gateway does not have any more.
+    fn tell_missing(&self, first: Option<&Outgoing>) {
+        let (Some(Wanted { have, again: true, .. }), Some(first)) = (&self.wanted, first) else { return };
+        if self.sent == *have && first.seq > have + 1 {
+            let words = format!(
+                "the ledger wants sequence {}, and this gateway has none before {}: enrol it as a replacement",
+                have + 1,
+                first.seq
+            );
+            warn!(problem = %words, "nothing more can be recorded");
+            self.shared.link(|link| link.refusal = Some(words));
+        }
     }
 
     fn is_refused(&self, entry: EntryId) -> bool {
@@ -368,12 +384,7 @@ impl Uplink {
                 Answer::Refusal { entry, name, text, .. } => {
                     self.note_refusal(entry, name, text, now_ms).await?
                 }
-                Answer::Want { have, .. } => {
-                    debug!(have, "the ledger asks for more");
-                    self.flying.clear();
-                    self.sent = have;
-                    self.drain = true;
-                }
+                Answer::Want { have, .. } => self.note_want(have),
             }
         }
         if !good.is_empty() {
@@ -381,6 +392,20 @@ impl Uplink {
             self.buffer.ask(move |buffer| buffer.all_receipted(&good, now_ms)).await??;
         }
         Ok(())
+    }
+
+    /// Sends from where the ledger stands. Asked for the same again, it waits as for a receipt: what it can send is on
+    /// its way, and what it does not have any more comes no sooner.
+    fn note_want(&mut self, have: u64) {
+        let same = self.wanted.as_ref().filter(|wanted| wanted.have == have);
+        if same.is_some_and(|wanted| wanted.since.elapsed() < PATIENCE) {
+            return;
+        }
+        debug!(have, "the ledger asks for more");
+        self.wanted = Some(Wanted { have, since: Stopwatch::start(), again: same.is_some() });
+        self.flying.clear();
+        self.sent = have;
+        self.drain = true;
     }
 
     fn is_good(&self, entry: EntryId, receipt: &wire::Receipt, skew_ms: i64) -> bool {

@@ -9,8 +9,8 @@ use crate::{Buffer, BufferError};
 const MOST_BOOTS: i64 = 1_000;
 
 /// Longest key, and longest value.
-const MAX_KEY: usize = 100;
-const MAX_VALUE: usize = 1024 * 1024;
+pub(crate) const MAX_KEY: usize = 100;
+pub(crate) const MAX_VALUE: usize = 1024 * 1024;
 
 impl Buffer {
     /// Counts distinct boots, from 1. The same id has the same count, as long as it is among the last 1,000.

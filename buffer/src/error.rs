@@ -50,6 +50,9 @@ pub enum BufferError {
         /// Start of the one given, Unix ms.
         given: i64,
     },
+    /// A window is open, and what was asked for is only for a store without one.
+    #[error("a window is open")]
+    WindowOpen,
     /// A part of the open window was skipped.
     #[error("part {given} of the open window does not follow: it has {have}")]
     SkippedPart {

@@ -133,6 +133,21 @@ impl Buffer {
         self.notice(read())
     }
 
+    /// Gives up what was flushed of the open window, log positions included: for what a crash left and nobody can read.
+    ///
+    /// # Errors
+    /// [`BufferError::Full`], or the database's.
+    pub fn drop_open(&mut self) -> Result<(), BufferError> {
+        let Some(open) = self.open.clone() else { return Ok(()) };
+        self.write_with_room(|tx, _| {
+            tx.execute("DELETE FROM chunks WHERE id >= ?1", [chunk_id(open.window, 0)])?;
+            Ok(())
+        })?;
+        self.raw_bytes = self.raw_bytes.saturating_sub(open.bytes);
+        self.open = None;
+        Ok(())
+    }
+
     /// Where each log or table goes on, flushed parts of the open window included.
     ///
     /// # Errors
@@ -145,6 +160,33 @@ impl Buffer {
             bookmarks.extend(flushed_bookmarks(&self.db, open.window)?);
         }
         Ok(bookmarks)
+    }
+
+    /// Replaces all bookmarks, and stores under `key` what they belong to, in one transaction. Not while a window is open,
+    /// whose parts carry bookmarks of their own.
+    ///
+    /// # Errors
+    /// [`BufferError::WindowOpen`], [`BufferError::TooLarge`], [`BufferError::Full`], or the database's.
+    pub fn replace_bookmarks(
+        &mut self,
+        bookmarks: &Bookmarks,
+        key: &str,
+        value: &[u8],
+    ) -> Result<(), BufferError> {
+        if self.open.is_some() {
+            return Err(BufferError::WindowOpen);
+        }
+        bytes::bound_bookmarks(bookmarks)?;
+        bytes::bound("a key", key.len(), crate::boots::MAX_KEY)?;
+        bytes::bound("a value", value.len(), crate::boots::MAX_VALUE)?;
+        self.write_with_room(|tx, _| {
+            tx.execute("DELETE FROM bookmarks", [])?;
+            for bookmark in bookmarks {
+                tx.execute("INSERT INTO bookmarks VALUES (?1, ?2)", bookmark)?;
+            }
+            tx.execute("INSERT OR REPLACE INTO state VALUES (?1, ?2)", (key, value))?;
+            Ok(())
+        })
     }
 
     fn next_window(&self) -> Result<i64, BufferError> {

@@ -134,6 +134,14 @@ impl Buffer {
         self.head
     }
 
+    /// The last sequence whose proof is in the store; behind [`Buffer::head`] when proofs were lost, 0 without any.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn stored_seq(&self) -> Result<u64, BufferError> {
+        Ok(self.stored_head()?.map_or(0, |head| head.seq))
+    }
+
     /// Says where the chain stands, after it was lost. Does nothing when it is known.
     ///
     /// # Errors

@@ -142,6 +142,7 @@ fn carry(old: &Connection, new: &mut Connection, now_ms: i64) -> Result<Vec<Carr
         }
         carried.push(Carried { part, rows, whole });
     }
+    leave_behind_a_hole(&tx)?;
     let raw = carried.iter().find(|carried| carried.part == Part::Raw).is_some_and(|raw| raw.whole);
     carried.push(carry_open_window(old, &tx, raw)?);
     tx.execute(
@@ -151,6 +152,20 @@ fn carry(old: &Connection, new: &mut Connection, now_ms: i64) -> Result<Vec<Carr
     tx.execute("INSERT INTO own (name, value) VALUES ('running', 1)", [])?;
     tx.commit()?;
     Ok(carried)
+}
+
+/// Leaves out the proofs that wait behind a lost one: the ledger would never take them. They stay in the set-aside
+/// database, and their sequences are lost with those before them.
+fn leave_behind_a_hole(new: &Connection) -> Result<(), BufferError> {
+    new.execute(
+        "DELETE FROM proofs WHERE receipt IS NULL AND seq >= (
+             SELECT MIN(seq) FROM proofs AS waiting
+             WHERE receipt IS NULL AND seq > 1
+               AND seq > (SELECT COALESCE(MAX(seq), 0) FROM proofs WHERE receipt IS NOT NULL)
+               AND NOT EXISTS (SELECT 1 FROM proofs AS before WHERE before.seq = waiting.seq - 1))",
+        [],
+    )?;
+    Ok(())
 }
 
 /// Copies rows until one cannot be read; whether all could. Failures of the new database are errors.

@@ -26,7 +26,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The kernel's id of this boot (any stable text that changes with a restart).
     fn boot_id(&self) -> String;
 
-    /// Resolves when the *wall* clock reads `wall_ms` or later, at once if it does already.
+    /// Resolves when the *wall* clock reads `wall_ms` or later, at once if it does already. A wall clock that is set
+    /// back meanwhile does not prolong the wait: it ends when as much time has passed as was left when it began.
     /// The returned [`Hold`] covers the work that is due now; drop it when that work is done.
     fn sleep_until(&self, wall_ms: i64) -> Sleep;
 
@@ -103,16 +104,27 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, wall_ms: i64) -> Sleep {
         Box::pin(async move {
-            loop {
-                let left = wall_ms.saturating_sub(SystemClock.stamp().wall_ms);
-                let Ok(left @ 1..) = u64::try_from(left) else { return Hold::none() };
-                tokio::time::sleep(Duration::from_millis(left).min(LONGEST_NAP)).await;
+            let began = SystemClock.stamp();
+            while let Some(left) = left(wall_ms, began, SystemClock.stamp()) {
+                tokio::time::sleep(left.min(LONGEST_NAP)).await;
             }
+            Hold::none()
         })
     }
 
     fn hold(&self) -> Hold {
         Hold::none()
+    }
+}
+
+/// How much of a wait until `wall_ms` that began at `began` is left; `None` when it is over, by either clock.
+fn left(wall_ms: i64, began: Stamp, now: Stamp) -> Option<Duration> {
+    let by_wall = u64::try_from(wall_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
+    let whole = u64::try_from(wall_ms.saturating_sub(began.wall_ms)).unwrap_or(0);
+    let by_mono = whole.saturating_sub(now.mono_ms.saturating_sub(began.mono_ms));
+    match by_wall.min(by_mono) {
+        0 => None,
+        left => Some(Duration::from_millis(left)),
     }
 }
 
@@ -140,6 +152,20 @@ mod tests {
         let _hold = clock.sleep_until(now - 5).await;
         let _hold = clock.sleep_until(now + 20).await;
         assert!(clock.stamp().wall_ms >= now + 20);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_prolong_a_wait() {
+        let began = Stamp { wall_ms: 1_000_000, mono_ms: 70 };
+        let at = |wall_ms, mono_ms| left(1_060_000, began, Stamp { wall_ms, mono_ms });
+        assert_eq!(at(1_000_000, 70), Some(Duration::from_secs(60)));
+        assert_eq!(at(1_020_000, 20_070), Some(Duration::from_secs(40)));
+        // Set back by a day after ten seconds; set forward by a day.
+        assert_eq!(at(1_000_000 - 86_400_000, 10_070), Some(Duration::from_secs(50)));
+        assert_eq!(at(1_000_000 - 86_400_000, 60_070), None);
+        assert_eq!(at(87_400_000, 10_070), None);
+        // What is long past is not waited for, whatever the clock does next.
+        assert_eq!(left(i64::MIN, began, began), None);
     }
 
     #[test]

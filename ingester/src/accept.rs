@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use ledger::{Agent, Finding, LedgerError, NewEntry};
 use proof::log::Outcome;
-use proof::payload::Header;
+use proof::payload::{Header, Payload};
 use proof::{AgentId, EntryId, Envelope, EnvelopeError, Parcel, RefusalName};
 
 use crate::inspect::inspect;
@@ -136,7 +136,8 @@ pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Resul
     if view.holds_entry(&agent, checked.id, checked.header.seq)? {
         return Ok(Acceptance::Known(checked.id));
     }
-    if checked.header.seq > agent.head.seq.saturating_add(1) {
+    let next = agent.head.seq.saturating_add(1);
+    if checked.header.seq > next && !declares_loss(&checked, next) {
         return Ok(Acceptance::Ahead(Box::new(checked)));
     }
     let mut new = entry(&checked, &agent, now_ms);
@@ -150,6 +151,15 @@ pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Resul
         Outcome::Unspecified | Outcome::Recorded | Outcome::Finding => Outcome::Finding,
     };
     Ok(Acceptance::Record(Box::new(new)))
+}
+
+/// Whether this is an outage by which the gateway says that the entry wanted next is lost, and all up to this one.
+fn declares_loss(checked: &Checked, next: u64) -> bool {
+    let Ok(Payload::Outage(outage)) = Payload::parse(checked.envelope.kind(), checked.envelope.payload())
+    else {
+        return false;
+    };
+    (1..=next).contains(&outage.lost_from_seq) && outage.last_seq.checked_add(1) == Some(checked.header.seq)
 }
 
 fn entry(checked: &Checked, agent: &Agent, now_ms: i64) -> NewEntry {
@@ -179,6 +189,14 @@ fn chain(new: &mut NewEntry, agent: &Agent, view: &View<'_>) -> Result<(), Ledge
     let head = agent.head;
     let next = new.seq == head.seq + 1;
     if next && new.prev == head.entry {
+        if head.forks > 0 {
+            new.findings.insert(Finding::ForkBranch);
+        }
+        return Ok(());
+    }
+    if new.seq > head.seq + 1 {
+        // Only an outage that declares the loss gets here: what it follows is in no ledger.
+        new.findings.insert(Finding::ProofsLost);
         if head.forks > 0 {
             new.findings.insert(Finding::ForkBranch);
         }

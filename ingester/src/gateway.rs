@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use ledger::{LogKey, NewAgent, Sqlite, Store as _};
-use proof::envelope::{MANIFEST, WINDOW};
+use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
 use proof::log::check_receipt;
 use proof::payload::{Header, encode_manifest, manifest_hash};
 use proof::{AgentId, Answer, EntryId, Envelope, Parcel, SigningKey, WINDOW_MS, wire};
@@ -79,6 +79,13 @@ impl Gateway {
     pub(crate) fn next(&mut self) -> Envelope {
         let payload = self.window().encode_to_vec();
         self.sign(WINDOW, payload)
+    }
+
+    /// An outage that says what was sealed from this sequence on is lost.
+    pub(crate) fn lost(&mut self, lost_from_seq: u64) -> Envelope {
+        let header = Some(self.header().wire());
+        let outage = wire::Outage { header, last_seq: self.seq, lost_from_seq, ..Default::default() };
+        self.sign(OUTAGE, outage.encode_to_vec())
     }
 
     /// A payload of a kind that nobody knows yet.

@@ -37,11 +37,13 @@ pub enum Finding {
     ForkBranch,
     /// Follows an entry that the ledger does not hold.
     ChainBreak,
+    /// An outage that says what was sealed before it is lost; the sequences between are in no ledger.
+    ProofsLost,
 }
 
 impl Finding {
     /// All findings.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ClockAhead,
         Self::ClockBack,
         Self::WindowOverlap,
@@ -56,6 +58,7 @@ impl Finding {
         Self::Fork,
         Self::ForkBranch,
         Self::ChainBreak,
+        Self::ProofsLost,
     ];
 
     /// The name that is stored and shown.
@@ -75,6 +78,7 @@ impl Finding {
             Self::Fork => "fork",
             Self::ForkBranch => "fork_branch",
             Self::ChainBreak => "chain_break",
+            Self::ProofsLost => "proofs_lost",
         }
     }
 

@@ -22,6 +22,9 @@ mod rows;
 
 use logs::LogTally;
 
+/// An observation made this long before its window opened still counts in it, ms: it waited for the seal.
+pub const LATE_MS: i64 = 60_000;
+
 /// Ten minute bits.
 const ALL_MINUTES: u16 = 0x3ff;
 
@@ -88,8 +91,8 @@ pub enum Misplaced {
     /// Past the mark: seal first.
     #[error("observation is past the window's mark")]
     PastTheMark,
-    /// Before the window by more than a minute: the wall clock was set back.
-    #[error("observation is from before the window: the clock was set back")]
+    /// Before the window by more than [`LATE_MS`].
+    #[error("observation is from before the window")]
     Before,
     /// No window is open.
     #[error("no window is open")]
@@ -180,7 +183,7 @@ impl Windows {
         if observation.at_ms >= mark {
             return Err(Misplaced::PastTheMark);
         }
-        if observation.at_ms < open.start_ms - 60_000 {
+        if observation.at_ms < open.start_ms - LATE_MS {
             return Err(Misplaced::Before);
         }
         let place = usize::from(observation.source).checked_sub(1).ok_or(Misplaced::Unknown)?;

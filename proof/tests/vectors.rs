@@ -134,6 +134,7 @@ fn chain() -> Vec<(&'static str, Envelope)> {
         last_seq: 2,
         before: Some(wire::Boot { id: vec![0x21; 8], count: 2 }),
         lost_sources: vec![1],
+        lost_from_seq: 0,
     };
     let outage = Envelope::sign(&key(), "outage", outage.encode_to_vec());
     vec![("manifest", manifest), ("window", window), ("outage", outage)]

@@ -12,7 +12,8 @@
 //! to the letter. Not watched: tasks on other runtimes ([`SimClock::watch`] adds them) and the future given to
 //! `block_on`, which runs on no worker; let it keep a hold.
 //!
-//! Does not: step the wall clock apart from the monotonic one, or run backwards.
+//! The wall clock of one machine can be set ([`SimClock::set_wall`]); the simulated time itself, which every other
+//! machine tells, never runs backwards. Waits under way keep their end when the clock they were asked of is set.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,6 +48,8 @@ struct Boot {
     id: String,
     /// When it booted, Unix milliseconds.
     at_ms: i64,
+    /// How far its wall clock is ahead of the simulated time, milliseconds; negative when it is behind.
+    ahead_ms: i64,
 }
 
 /// What the clock counted since it was made.
@@ -90,7 +93,8 @@ impl SimClock {
     pub fn with_stall_limit(wall_ms: i64, limit: Duration) -> Self {
         let core = Arc::new(Core::new(wall_ms));
         let driver = driver::Driver::start(Arc::clone(&core), limit);
-        let boot = Arc::new(Mutex::new(Boot { id: "simulated boot 1".to_owned(), at_ms: wall_ms }));
+        let boot =
+            Arc::new(Mutex::new(Boot { id: "simulated boot 1".to_owned(), at_ms: wall_ms, ahead_ms: 0 }));
         let clock = Self { core, boot, priority: 1, label: "unnamed".into(), _driver: Arc::new(driver) };
         if let Ok(runtime) = Handle::try_current() {
             clock.watch(&runtime);
@@ -110,13 +114,19 @@ impl SimClock {
 
     /// A handle for another machine, which booted now under this id. Its clones share the boot.
     pub fn with_boot(&self, id: &str) -> Self {
-        let boot = Boot { id: id.to_owned(), at_ms: self.core.now() };
+        let boot = Boot { id: id.to_owned(), at_ms: self.core.now(), ahead_ms: 0 };
         Self { boot: Arc::new(Mutex::new(boot)), ..self.clone() }
     }
 
     /// This machine restarts now: another boot id, and monotonic time from zero.
     pub fn reboot(&self, id: &str) {
-        *self.boot() = Boot { id: id.to_owned(), at_ms: self.core.now() };
+        let mut boot = self.boot();
+        *boot = Boot { id: id.to_owned(), at_ms: self.core.now(), ahead_ms: boot.ahead_ms };
+    }
+
+    /// Sets this machine's wall clock so far ahead of the simulated time, or behind it. Its monotonic time goes on.
+    pub fn set_wall(&self, ahead_ms: i64) {
+        self.boot().ahead_ms = ahead_ms;
     }
 
     /// Also waits for the workers of this runtime before it moves.
@@ -158,9 +168,11 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn stamp(&self) -> Stamp {
-        let wall_ms = self.core.now();
-        let since = wall_ms.saturating_sub(self.boot().at_ms);
-        Stamp { wall_ms, mono_ms: u64::try_from(since).unwrap_or_default() }
+        let now_ms = self.core.now();
+        let boot = self.boot();
+        let since = now_ms.saturating_sub(boot.at_ms);
+        let mono_ms = u64::try_from(since).unwrap_or_default();
+        Stamp { wall_ms: now_ms.saturating_add(boot.ahead_ms), mono_ms }
     }
 
     fn boot_id(&self) -> String {
@@ -168,7 +180,8 @@ impl Clock for SimClock {
     }
 
     fn sleep_until(&self, wall_ms: i64) -> Sleep {
-        let key = self.core.register(wall_ms, self.priority, &self.label);
+        let at_ms = wall_ms.saturating_sub(self.boot().ahead_ms);
+        let key = self.core.register(at_ms, self.priority, &self.label);
         Box::pin(Waiting { core: Arc::clone(&self.core), key: Some(key) })
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use buffer::{Bookmarks, Bounds, Buffer, BufferError, Flushed, OpenWindow};
 use proof::AgentId;
 use tempfile::TempDir;
 
@@ -199,6 +200,69 @@ impl Site {
         self.crash_gateway()?;
         self.machine.reboot(boot);
         Ok(())
+    }
+
+    /// Overwrites the agent's database with noise, as a failing disk does. Only while it is stopped.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn spoil_store(&self) -> anyhow::Result<()> {
+        self.store().await?.close()?;
+        let path = self.state().join("buffer.db");
+        let length = std::fs::metadata(&path)?.len();
+        let noise: Vec<u8> = (0..length).map(|at| at.wrapping_mul(at).to_le_bytes()[1]).collect();
+        Ok(std::fs::write(path, noise)?)
+    }
+
+    /// Puts noise behind what the agent has flushed of its open window. Only while it is stopped.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be written.
+    pub async fn spoil_open_window(&self) -> anyhow::Result<()> {
+        let mut store = self.store().await?;
+        let left = store.left_open()?.context("no window was left open")?;
+        let noise = OpenWindow {
+            start_ms: left.start_ms,
+            mono_start_ms: left.mono_start_ms,
+            part: u16::try_from(left.chunks.len())?,
+            chunk: b"noise".to_vec(),
+            bookmarks: Bookmarks::new(),
+            flushed_ms: left.flushed_ms,
+        };
+        ensure!(store.flush(&noise)? == Flushed::Stored, "there is no room");
+        Ok(store.close()?)
+    }
+
+    /// The store of an agent that is stopped.
+    async fn store(&self) -> anyhow::Result<Buffer> {
+        ensure!(self.gateway.is_none(), "the gateway runs");
+        let path = self.state().join("buffer.db");
+        // After a crash the store's thread needs a moment to let go of the file.
+        until("the store is let go of", || async {
+            match Buffer::open(&path, Bounds::default(), 0) {
+                Ok((store, _)) => Ok(Some(store)),
+                Err(BufferError::InUse(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// Rewrites the gateway's manifest with its sources in the opposite order. Takes effect at the next start.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn turn_manifest_around(&self) -> anyhow::Result<()> {
+        let path = self.plant.folder().join("manifest.toml");
+        let mut manifest: toml::Table = std::fs::read_to_string(&path)?.parse()?;
+        let sources = manifest.get_mut("sources").and_then(toml::Value::as_array_mut);
+        sources.context("a manifest has sources")?.reverse();
+        Ok(std::fs::write(&path, manifest.to_string())?)
+    }
+
+    /// Sets the gateway's wall clock so many seconds ahead of the true time, or behind it.
+    pub fn set_gateway_clock(&self, ahead_secs: i64) {
+        self.machine.set_wall(ahead_secs * 1000);
     }
 
     /// What the agent says of itself.

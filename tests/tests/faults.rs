@@ -1,6 +1,7 @@
 //! What is taken away in the middle, and what stands in the ledger afterwards: every sealed window once and in order,
 //! an empty outbox, and what a kill cost of the open window as an `outage`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use agent::status::Status;
 use daemon::{Clock as _, SystemClock};
 use jiff::civil::date;
+use ledger::Finding;
+use proof::log::Outcome;
 use proof::{AgentId, Cause, wire};
 use tests::chain::{Chain, Own};
 use tests::plant::firm::{Firm, demo_firms};
@@ -96,6 +99,121 @@ fn assert_costs(outage: &wire::Outage, killed_ms: i64, back_ms: i64) {
     assert_eq!(outage.to_ms, back_ms);
     assert_eq!(outage.lost_sources, [1], "the machine's samples are lost, the log's records are read again");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_goes_on_after_its_store_was_lost_and_says_what_was_lost() -> anyhow::Result<()> {
+    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    site.run_to(seconds(8, 3, 0)).await?;
+    site.outbox_empties().await?;
+    let reported = site.chain()?.entries.len();
+    site.stop_server().await?;
+    // Nine windows are sealed and wait; then the disk loses the database.
+    site.run_to(seconds(9, 33, 0)).await?;
+    let sealed = site.status().await?.buffer.head;
+    site.crash_gateway()?;
+    site.spoil_store().await?;
+    site.run_to(seconds(9, 45, 0)).await?;
+    site.start_gateway().await?;
+    site.start_server().await?;
+    site.run_to(seconds(11, 3, 0)).await?;
+    site.outbox_empties().await?;
+    site.stop_gateway().await?;
+
+    let chain = site.chain()?;
+    let lost = &chain.entries[reported];
+    assert_eq!(lost.seq, sealed + 1, "right after the last that was sealed");
+    assert_eq!(lost.findings, BTreeSet::from([Finding::ProofsLost]));
+    let declared = chain.outages_by(Cause::Overflow);
+    assert_eq!(declared.len(), 1);
+    assert_eq!((declared[0].lost_from_seq, declared[0].last_seq), (1, sealed));
+    let after = &chain.entries[reported + 1..];
+    assert!(after.len() >= 7, "{} entries after the loss", after.len());
+    let sequences: Vec<_> = after.iter().map(|entry| entry.seq).collect();
+    assert_eq!(sequences, (sealed + 2..).take(after.len()).collect::<Vec<_>>());
+    assert!(after.iter().all(|entry| entry.outcome == Outcome::Recorded));
+    assert_eq!(site.own()?.backlog, 0, "nothing waits for what never comes");
+    site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_window_that_cannot_be_read_costs_itself_and_no_line() -> anyhow::Result<()> {
+    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    site.run_to(seconds(9, 5, 30)).await?;
+    site.crash_gateway()?;
+    site.spoil_open_window().await?;
+    site.start_gateway().await?;
+    site.run_to(seconds(10, 3, 0)).await?;
+    site.outbox_empties().await?;
+    site.stop_gateway().await?;
+    let (chain, own) = (site.chain()?, site.own()?);
+    own.ensure_recorded(&chain)?;
+    let killed = chain.outages_by(Cause::Killed);
+    assert_eq!(killed.len(), 1);
+    assert_eq!(killed[0].from_ms, site.moment(seconds(9, 0, 0)), "all of the window is declared");
+    for (source, lines) in site.lines_written()? {
+        assert_eq!(chain.lines(source), lines, "a log's lines are neither lost nor doubled");
+    }
+    site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sources_in_another_order_keep_their_positions() -> anyhow::Result<()> {
+    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    site.run_to(seconds(9, 5, 30)).await?;
+    let lines: u64 = site.lines_written()?.iter().map(|(_, lines)| lines).sum();
+    assert!(lines > 10, "{lines} lines are too few to show anything");
+    site.stop_gateway().await?;
+    site.turn_manifest_around()?;
+    site.start_gateway().await?;
+    site.run_to(seconds(10, 3, 0)).await?;
+    site.outbox_empties().await?;
+    site.stop_gateway().await?;
+    let chain = site.chain()?;
+    site.own()?.ensure_recorded(&chain)?;
+    let written: u64 = site.lines_written()?.iter().map(|(_, lines)| lines).sum();
+    let sources = u32::try_from(site.plant.devices().count() + site.plant.logs().len())?;
+    let taken: u64 = (1..=sources).map(|source| chain.lines(source)).sum();
+    assert_eq!(taken, written, "lines are neither lost nor doubled");
+    site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_costs_no_line_and_stands_in_the_chain() -> anyhow::Result<()> {
+    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    site.run_to(seconds(9, 4, 30)).await?;
+    site.set_gateway_clock(2 * HOUR);
+    site.run_to(seconds(10, 35, 30)).await?;
+    site.set_gateway_clock(-3 * HOUR);
+    site.run_to(seconds(12, 5, 30)).await?;
+    site.set_gateway_clock(0);
+    site.run_to(seconds(14, 3, 0)).await?;
+    site.outbox_empties().await?;
+    site.stop_gateway().await?;
+
+    let (chain, own) = (site.chain()?, site.own()?);
+    assert_eq!((own.backlog, own.head), (0, chain.entries.len() as u64));
+    let stepped: Vec<_> = chain
+        .outages_by(Cause::Clock)
+        .iter()
+        .map(|outage| (outage.to_ms - outage.from_ms) / 1000 / HOUR)
+        .collect();
+    // Set back, an outage has no length: what was watched twice by the clock is watched by the monotonic one.
+    assert_eq!(stepped, [2, 0, 3]);
+    let watched_ms: u64 = chain.windows().map(|window| u64::from(window.mono_length_ms)).sum();
+    let run_ms = u64::try_from(site.moment(seconds(14, 3, 0)) - site.moment(0))?;
+    assert!(
+        run_ms - watched_ms <= 3 * 60_000,
+        "{} ms are missing by the monotonic clock",
+        run_ms - watched_ms
+    );
+    for (source, lines) in site.lines_written()? {
+        assert!(lines > 20, "{lines} lines in log {source} are too few to show anything");
+        assert_eq!(chain.lines(source), lines, "a log's lines are neither lost nor doubled");
+    }
+    site.end().await
+}
+
+const HOUR: i64 = 3_600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shipped_programs_lose_nothing_when_broker_server_and_agent_are_killed() -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::plant::*;
-use buffer::{Bounds, Buffer, BufferError, Damage, Found, Head, Part};
+use buffer::{Bookmarks, Bounds, Buffer, BufferError, Damage, Found, Head, NewProof, Part};
 
 const HEAD: Head = Head { seq: 4, entry: EntryId4 };
 #[expect(non_upper_case_globals, reason = "reads as the value it is")]
@@ -97,6 +97,39 @@ fn one_bad_page_costs_what_lies_on_it() {
 }
 
 #[test]
+fn nothing_waits_behind_a_lost_proof() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let (mut buffer, _) = open(&path);
+    for seq in 1..=60 {
+        // A page holds one: a bad page is one proof.
+        let proof = NewProof { payload: noise(seq, 3_000), ..next(&buffer, "manifest") };
+        buffer.enqueue(&proof).unwrap();
+        buffer.sign(seq, &noise(seq, 3_000)).unwrap();
+    }
+    for seq in 1..=10 {
+        buffer.receipted(entry(seq), b"receipt", NOW).unwrap();
+    }
+    buffer.close().unwrap();
+    let files = files(&path);
+    let whole = files[0].clone().unwrap();
+    let mut holes = 0;
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..(page + 1) * 4096].copy_from_slice(&noise(page as u64 + 1, 4096));
+        put(&path, &[Some(bytes), None, files[2].clone()]);
+        let (buffer, opened) = open(&path);
+        let waiting: Vec<_> = buffer.unreceipted(100, 0).unwrap().iter().map(|proof| proof.seq).collect();
+        let lost = opened.damage.and_then(|damage| damage.lost_proofs);
+        let first = lost.as_ref().map_or(61, |lost| *lost.start());
+        assert_eq!(waiting, (11..first).collect::<Vec<_>>(), "page {page}: {lost:?} are lost");
+        assert!(lost.is_none_or(|lost| *lost.end() == 60));
+        holes += u32::from(first > 11 && first <= 60);
+    }
+    assert!(holes > 30, "{holes} of the pages were in the middle of what waits");
+}
+
+#[test]
 fn without_database_and_head_file_nothing_is_sealed_until_the_head_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");
@@ -112,6 +145,35 @@ fn without_database_and_head_file_nothing_is_sealed_until_the_head_is_known() {
     buffer.enqueue(&next(&buffer, "outage")).unwrap();
     drop(buffer);
     assert_eq!(open(&path).0.head().unwrap().seq, 5);
+}
+
+#[test]
+fn an_open_window_that_is_given_up_makes_room_for_the_next_and_takes_its_positions_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut buffer = lived_in(&folder.path().join("b.db"));
+    let before = buffer.bookmarks().unwrap();
+    buffer.drop_open().unwrap();
+    assert_eq!(buffer.left_open().unwrap(), None);
+    assert_ne!(buffer.bookmarks().unwrap(), before, "what was not sealed is read again");
+    let _stored = buffer.flush(&part(start_ms(9), 0, noise(1, 500))).unwrap();
+    buffer.seal(&seal(&buffer, start_ms(9), Vec::new())).unwrap();
+    buffer.drop_open().unwrap();
+    assert_eq!(buffer.head().unwrap().seq, 5);
+}
+
+#[test]
+fn replaced_bookmarks_stay_with_what_they_belong_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let mut buffer = lived_in(&path);
+    let new = Bookmarks::from([(2, b"elsewhere".to_vec())]);
+    assert!(matches!(buffer.replace_bookmarks(&new, "layout", b"x"), Err(BufferError::WindowOpen)));
+    buffer.drop_open().unwrap();
+    buffer.replace_bookmarks(&new, "layout", b"two").unwrap();
+    drop(buffer);
+    let (buffer, _) = open(&path);
+    assert_eq!(buffer.bookmarks().unwrap(), new);
+    assert_eq!(buffer.state("layout").unwrap(), Some(b"two".to_vec()));
 }
 
 #[test]

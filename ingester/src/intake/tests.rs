@@ -200,6 +200,45 @@ fn an_entry_that_follows_nothing_known_is_a_conflict() {
     assert_eq!(findings(&city)[2], set([Finding::ForkBranch]));
 }
 
+/// A city that holds 1 and 2 of a gateway that has sealed up to 5 and lost what it had not reported.
+fn after_a_loss() -> (City, Gateway) {
+    let (mut city, mut gateway) = begun();
+    let kept = gateway.next();
+    city.give(&gateway, &kept);
+    for _ in 3..=5 {
+        gateway.next();
+    }
+    (city, gateway)
+}
+
+#[test]
+fn a_chain_goes_on_after_a_loss_that_its_gateway_declares() {
+    // Some of what it lost may have had their receipts.
+    for lost_from in [1, 2, 3] {
+        let (mut city, mut gateway) = after_a_loss();
+        let declared = gateway.lost(lost_from);
+        let answers = city.give(&gateway, &declared);
+        let receipt = city.receipt(&answers[0]);
+        assert_eq!((receipt.entry.seq, receipt.entry.outcome), (6, Outcome::Finding));
+        assert_eq!(findings(&city)[2], set([Finding::ProofsLost]));
+        let after = gateway.next();
+        let answers = city.give(&gateway, &after);
+        assert_eq!(city.receipt(&answers[0]).entry.outcome, Outcome::Recorded);
+    }
+}
+
+#[test]
+fn a_loss_that_does_not_reach_back_to_what_is_wanted_waits_for_it() {
+    let (mut city, gateway) = after_a_loss();
+    for lost_from in [0, 4, 6, u64::MAX] {
+        let mut gateway = gateway.clone();
+        let declared = gateway.lost(lost_from);
+        let now = City::now(&gateway);
+        let answers = city.take(&[gateway.message(&declared)], now);
+        assert_eq!(answers, [Answer::Want { server_ms: now, have: 2 }], "lost from {lost_from}");
+    }
+}
+
 #[test]
 fn what_comes_after_a_hole_waits_and_is_recorded_in_order() {
     let (mut city, mut gateway) = begun();

@@ -55,6 +55,9 @@ pub(crate) fn finding(lang: Lang, finding: Finding) -> &'static str {
         Finding::ChainBreak => {
             lang.pick("所接的前一记录不在台账", "follows an entry the ledger does not hold")
         }
+        Finding::ProofsLost => {
+            lang.pick("此前已封存的用证因存储损坏而遗失", "proofs sealed before it were lost with the store")
+        }
     }
 }
 
