@@ -253,7 +253,6 @@ impl Chain {
             let asked = window.sources.iter().find(|row| row.source == shape.source);
             point.ok += u64::from(asked.map_or(0, |row| shape.ok(row)));
             point.changes += u64::from(shape.changes);
-            point.entropy_mbit = point.entropy_mbit.max(shape.entropy_mbit);
         }
     }
 

@@ -82,8 +82,6 @@ pub(crate) struct PointDay {
     pub(crate) ok: u64,
     /// Samples that differ from the one before.
     pub(crate) changes: u64,
-    /// Highest entropy of a window, 1/1000 bit.
-    pub(crate) entropy_mbit: u32,
 }
 
 impl SourceDay {

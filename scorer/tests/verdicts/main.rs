@@ -5,7 +5,7 @@
 
 mod files;
 mod look_alikes;
+mod machines;
 mod plant;
 mod rules;
-mod speed;
 mod table;

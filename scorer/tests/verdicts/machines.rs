@@ -1,4 +1,4 @@
-//! 180 days of one firm: 25,920 windows of 12 devices and 2 logs.
+//! Machines and what is said of them, over 180 days of one firm: 25,920 windows of 12 devices and 2 logs.
 
 use proof::wire::{LogRow, Point, Role, ShapeRow, Source, SourceKind, SourceRow, Window};
 use scorer::Content;
@@ -31,10 +31,9 @@ fn manifest() -> proof::wire::ManifestBody {
     }
 }
 
-fn window(start_ms: i64) -> Window {
+fn window(start_ms: i64, changes: impl Fn(u32) -> u32) -> Window {
     let row = |source| SourceRow { source, ok: 10, ..SourceRow::default() };
-    let shape =
-        |source| ShapeRow { source, changes: 9, entropy_mbit: 900, running: 0x3ff, ..ShapeRow::default() };
+    let shape = |source| ShapeRow { source, changes: changes(source), running: 0x3ff, ..ShapeRow::default() };
     let log = |source| LogRow { source, ..LogRow::default() };
     Window {
         start_ms,
@@ -46,8 +45,8 @@ fn window(start_ms: i64) -> Window {
     }
 }
 
-#[test]
-fn half_a_year_of_windows_is_judged() {
+/// Half a year of a firm whose devices answer always. `changes` of a device's signal in the n-th window of a day.
+fn half_a_year(changes: impl Fn(u32, i64) -> u32) -> Plant {
     let mut plant = Plant::new();
     plant.push(0, Content::Manifest(&manifest()));
     plant.project.devices = (1..=12)
@@ -63,9 +62,15 @@ fn half_a_year_of_windows_is_judged() {
         first.since((jiff::Unit::Day, jiff::civil::Date::constant(1970, 1, 1))).unwrap().get_days(),
     );
     for at in 0..180 * 144 {
-        let window = window((day * 1_440 - 480) * 60_000 + at * 600_000);
+        let window = window((day * 1_440 - 480) * 60_000 + at * 600_000, |source| changes(source, at % 144));
         plant.push(window.start_ms + 660_000, Content::Window { window: &window, use_rows: None });
     }
+    plant
+}
+
+#[test]
+fn half_a_year_of_windows_is_judged() {
+    let plant = half_a_year(|_, _| 9);
     let verdict = plant.judge();
     assert_eq!(plant.history.windows(), 25_920);
     assert_eq!((verdict.days.len(), verdict.devices.len()), (180, 12));
@@ -75,4 +80,16 @@ fn half_a_year_of_windows_is_judged() {
         assert_eq!(verdict.metric(id).unwrap().value, Some(100.0), "{id:?}");
     }
     assert_eq!(verdict.level, scorer::UseLevel::U1, "machines that answer do not make a system used");
+}
+
+#[test]
+fn a_reading_that_moves_every_half_hour_is_alive_and_one_that_never_moves_is_not() {
+    // Nine are held for half an hour each, so that no window holds two values; one moves once a day; two never.
+    let changes = |source, at: i64| match source {
+        1..=9 => u32::from(at % 3 == 0),
+        10 => u32::from(at == 70),
+        _ => 0,
+    };
+    let verdict = half_a_year(changes).judge();
+    assert_eq!(verdict.metric(scorer::MetricId::M17).unwrap().value, Some(75.0));
 }
