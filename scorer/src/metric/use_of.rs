@@ -119,10 +119,15 @@ fn actions(case: &Case<'_>) -> Metric {
         "human key actions in declared modules in the period",
     );
     let mut metric =
-        blank(case, MetricId::M05, Text::new("关键业务动作数", "key actions"), formula, Unit::Count)
-            .remark("无业务量锚，次数本身不作判断", "no business anchor: the count alone decides nothing");
+        blank(case, MetricId::M05, Text::new("关键业务动作数", "key actions"), formula, Unit::Count).remark(
+            format!("每工作日 {:.1} 次；无业务量锚，次数本身不作判断", usage.per_day()),
+            format!(
+                "{:.1} a working day; no business anchor: the count alone decides nothing",
+                usage.per_day()
+            ),
+        );
     metric.value = Some(usage.key_actions as f64);
-    metric.shown = format!("{}（每工作日 {:.1}）", usage.key_actions, usage.per_day());
+    metric.shown = usage.key_actions.to_string();
     metric.numerator = Some(usage.observed_actions as f64);
     metric.denominator = Some(f64::from(usage.observed_days));
     metric.sample = usage.key_actions;
