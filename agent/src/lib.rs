@@ -21,6 +21,7 @@
 mod chain;
 mod collecting;
 pub mod config;
+pub mod diag;
 mod enrol;
 mod files;
 mod identity;
@@ -30,6 +31,7 @@ mod recorder;
 mod start;
 pub mod status;
 mod uplink;
+mod watchdog;
 
 pub use config::AgentConfig;
 pub use enrol::{EnrolError, Enrolment, enrol};

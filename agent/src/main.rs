@@ -45,7 +45,18 @@ enum Command {
         /// As one JSON object.
         #[arg(long)]
         json: bool,
+        /// Again every two seconds, until Ctrl-C.
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
     },
+    /// Make a running agent log more or less, until its next start.
+    Log {
+        /// error, warn, info, debug or trace, or rules such as "info,collectors=debug".
+        rules: String,
+    },
+    /// For whoever helps from afar.
+    #[command(subcommand)]
+    Diag(Diag),
     /// Ask one source once and show what it answers. Nothing is recorded.
     Probe {
         /// Name of the source in the manifest; all of them when absent.
@@ -53,6 +64,16 @@ enum Command {
     },
     /// Print the whole effective configuration.
     Config,
+}
+
+#[derive(Debug, Subcommand)]
+enum Diag {
+    /// Put into one archive what helps to understand a gateway; keys, passwords and raw data stay out.
+    Collect {
+        /// Where to: a file that does not exist yet.
+        #[arg(long, default_value = "inuse-diag.tar.gz")]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,7 +91,14 @@ fn main() -> ExitCode {
         Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes).await,
         Command::Run => run(&cli.config, ctx).await,
         Command::Check => check(&cli.config),
-        Command::Status { json } => status(&cli.config, json).await,
+        Command::Status { json, watch: false } => status(&cli.config, json).await,
+        Command::Status { watch: true, .. } => watch(&cli.config, &ctx).await,
+        Command::Log { rules } => log(&cli.config, &rules).await,
+        Command::Diag(Diag::Collect { out }) => {
+            let held = agent::diag::collect(&cli.config, &out, ctx.clock().stamp()).await?;
+            print::out(&format!("{}:\n{held}", out.display()))?;
+            Ok(Exit::Ok)
+        }
         Command::Probe { source } => probe(&cli.config, source.as_deref()).await,
         Command::Config => {
             let (config, _) = AgentConfig::load(&cli.config)?;
@@ -83,8 +111,7 @@ fn main() -> ExitCode {
 async fn run(config: &std::path::Path, ctx: Context) -> anyhow::Result<Exit> {
     let (config, manifest) = AgentConfig::load(config)?;
     let agent = Agent::build(config, manifest, ctx.clock())?;
-    let stop = ctx.stop();
-    agent.run(stop, move || ctx.ready("collecting")).await?;
+    agent.run(ctx.stop(), ctx.service()).await?;
     Ok(Exit::Ok)
 }
 
@@ -104,6 +131,32 @@ async fn status(config: &std::path::Path, json: bool) -> anyhow::Result<Exit> {
     let text = if json { serde_json::to_string(&status)? + "\n" } else { print::status(&status) };
     print::out(&text)?;
     Ok(if status.healthy { Exit::Ok } else { Exit::No })
+}
+
+/// The status again and again, in the place of the one before.
+async fn watch(config: &std::path::Path, ctx: &Context) -> anyhow::Result<Exit> {
+    let (config, _) = AgentConfig::load(config)?;
+    let (socket, stop) = (config.status_socket(), ctx.stop());
+    loop {
+        let text = match agent::status::ask(&socket).await {
+            Ok(status) => print::status(&status),
+            Err(error) => format!("no agent answers on {}: {error}\n", socket.display()),
+        };
+        print::out(&format!("\x1b[H\x1b[2J{text}"))?;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(Exit::Ok),
+            () = tokio::time::sleep(std::time::Duration::from_secs(2)) => {}
+        }
+    }
+}
+
+async fn log(config: &std::path::Path, rules: &str) -> anyhow::Result<Exit> {
+    let (config, _) = AgentConfig::load(config)?;
+    let socket = config.status_socket();
+    agent::status::set_log(&socket, rules)
+        .await
+        .with_context(|| format!("could not change what the agent on {} logs", socket.display()))?;
+    Ok(Exit::Ok)
 }
 
 async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<Exit> {

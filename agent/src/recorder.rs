@@ -126,6 +126,7 @@ impl Recorder {
 
     async fn take(&mut self, mut observation: Observation) -> anyhow::Result<()> {
         let now = self.clock.stamp();
+        self.shared.attempted(observation.source);
         self.notice_step(now).await?;
         // Stamped before the clock was set back by a little.
         if (1..=STEP_MS).contains(&(observation.at_ms - now.wall_ms)) {
@@ -231,6 +232,7 @@ impl Recorder {
         let pending = &mut self.pending;
         let Some((start_ms, mono_start_ms, _)) = pending.start else { return Ok(()) };
         if pending.observations.is_empty() && pending.opening.is_none() {
+            self.shared.committed();
             return Ok(());
         }
         let new = OpenWindow {
@@ -252,6 +254,7 @@ impl Recorder {
             Ok(Flushed::NoSpace) | Err(BufferError::Full) => warn!("no space to flush the open window"),
             Err(error) => return Err(error.into()),
         }
+        self.shared.committed();
         Ok(())
     }
 
@@ -307,11 +310,13 @@ impl Recorder {
                 Ok(()) => break,
                 Err(BufferError::Full) => {
                     warn!(seq, "no space to seal: waiting");
+                    self.shared.waits_for_room();
                     tokio::time::sleep(FULL_DISK).await;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+        self.shared.committed();
         self.chain.moved(seq, entry);
         // A full or closed channel loses nothing: the uplink reads the outbox, this only wakes it.
         drop(self.sealed.try_send(self.clock.hold()));

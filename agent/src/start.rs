@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
 use collectors::SampleSender;
 use collectors::manifest::{Kind, Manifest};
-use daemon::{Clock, Stamp, Tasks};
+use daemon::{Clock, Service, Stamp, Tasks};
 use proof::features::Range;
 use proof::payload::{Header, manifest_hash};
 use proof::raw;
@@ -28,6 +28,7 @@ use crate::layout::{Layout, PlacedRange};
 use crate::recorder::{Pending, Recorder, Silence};
 use crate::status::{self, Shared, SourceStatus, Teller};
 use crate::uplink::Uplink;
+use crate::watchdog;
 
 /// Samples that may wait for the recorder. When it is full, collectors wait: nothing is dropped here.
 const SAMPLES: usize = 1024;
@@ -96,7 +97,8 @@ impl Agent {
         let (buffer, owner) = Handle::start(buffer).map_err(io("the buffer's thread"))?;
         let broker = config.broker.as_ref().unwrap_or(&identity.broker);
         let broker = format!("{}:{}", broker.host, broker.port);
-        let shared = Arc::new(Shared::new(manifest.sources.iter().map(source_status).collect(), broker));
+        let shared =
+            Arc::new(Shared::new(manifest.sources.iter().map(source_status).collect(), broker, config.flush));
         Ok(Self { config, manifest, identity, clock, shared, buffer, owner, socket, opened })
     }
 
@@ -105,16 +107,12 @@ impl Agent {
         &self.identity
     }
 
-    /// Runs until `stop`, then along the road: collectors, open window, outbox, store. `ready` is called once, when
-    /// every source has been tried or 20 s have passed.
+    /// Runs until `stop`, then along the road: collectors, open window, outbox, store. The service manager is told of
+    /// readiness when every source has been tried or 20 s have passed, and of life from then on.
     ///
     /// # Errors
     /// When the store or the status socket fails; never because of a source or the broker.
-    pub async fn run(
-        self,
-        stop: CancellationToken,
-        ready: impl FnOnce() + Send + 'static,
-    ) -> anyhow::Result<()> {
+    pub async fn run(self, stop: CancellationToken, service: Service) -> anyhow::Result<()> {
         let salt = self.identity.salt;
         let body = self.manifest.public(&salt).encode_to_vec();
         // Until every task has registered its first wait, a simulated clock must not move.
@@ -161,7 +159,8 @@ impl Agent {
             clock: Arc::clone(&self.clock),
         };
         tasks.spawn("status", teller.serve(self.socket, ended.clone()));
-        tasks.spawn("readiness", tell_ready(Arc::clone(&self.shared), stop.clone(), ready));
+        tasks.spawn("readiness", tell_ready(Arc::clone(&self.shared), stop.clone(), service.clone()));
+        tasks.spawn("watchdog", watchdog::feed(service, Arc::clone(&self.shared), ended.clone()));
         info!(agent = %self.identity.agent, sources = self.manifest.sources.len(), "running");
         drop(starting);
 
@@ -437,11 +436,7 @@ async fn watch(
     }
 }
 
-async fn tell_ready(
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-    ready: impl FnOnce() + Send,
-) -> anyhow::Result<()> {
+async fn tell_ready(shared: Arc<Shared>, stop: CancellationToken, service: Service) -> anyhow::Result<()> {
     let tried = async {
         while !shared.all_tried() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -451,7 +446,7 @@ async fn tell_ready(
         () = stop.cancelled() => return Ok(()),
         _ = tokio::time::timeout(READY, tried) => {}
     }
-    ready();
+    service.ready(&shared.one_line());
     Ok(())
 }
 

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daemon::Clock;
+use daemon::{Clock, Stopwatch};
 use proof::Cause;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+
+use crate::watchdog::SLACK;
 
 /// A snapshot, as `inuse-agent status --json` prints it. Times are Unix ms, ages seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,20 +103,54 @@ pub struct BufferStatus {
 #[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
+    began: Stopwatch,
 }
 
 #[derive(Debug)]
 struct Inner {
     sources: Vec<SourceStatus>,
+    progress: Progress,
     link: LinkStatus,
     anchor: Option<proof::wire::Anchor>,
     skew_ms: Option<i64>,
 }
 
+/// When things last moved, as real time since the start.
+#[derive(Debug)]
+struct Progress {
+    /// When each source was last attempted, and its cadence.
+    attempts: Vec<(Duration, Duration)>,
+    /// When the store last took what was to be flushed.
+    committed: Duration,
+    /// How often it is flushed.
+    flush: Duration,
+}
+
+impl Progress {
+    /// What has not moved for longer than it may: three of its intervals and some slack.
+    fn stuck(&self, now: Duration) -> Option<String> {
+        let late = |since: Duration, interval: Duration| {
+            let idle = now.saturating_sub(since);
+            (idle > interval.saturating_mul(3).saturating_add(SLACK)).then_some(idle.as_secs())
+        };
+        if let Some(idle) = late(self.committed, self.flush) {
+            return Some(format!("the store has taken nothing for {idle} s"));
+        }
+        self.attempts.iter().zip(1..).find_map(|((since, cadence), index)| {
+            let idle = late(*since, *cadence)?;
+            Some(format!("source {index} was not attempted for {idle} s"))
+        })
+    }
+}
+
 impl Shared {
-    pub(crate) fn new(sources: Vec<SourceStatus>, broker: String) -> Self {
+    pub(crate) fn new(sources: Vec<SourceStatus>, broker: String, flush: Duration) -> Self {
         let link = LinkStatus { broker, ..LinkStatus::default() };
-        Self { inner: Mutex::new(Inner { sources, link, anchor: None, skew_ms: None }) }
+        let cadence = |source: &SourceStatus| (Duration::ZERO, Duration::from_secs(source.cadence_s));
+        let attempts = sources.iter().map(cadence).collect();
+        let progress = Progress { attempts, committed: Duration::ZERO, flush };
+        let inner = Mutex::new(Inner { sources, progress, link, anchor: None, skew_ms: None });
+        Self { inner, began: Stopwatch::start() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -128,6 +164,40 @@ impl Shared {
         {
             change(source);
         }
+    }
+
+    /// A source was attempted, with or without an answer.
+    pub(crate) fn attempted(&self, index: u16) {
+        let mut inner = self.lock();
+        let place = usize::from(index).checked_sub(1);
+        if let Some((since, _)) = place.and_then(|place| inner.progress.attempts.get_mut(place)) {
+            *since = self.began.elapsed();
+        }
+    }
+
+    /// The store took what was to be flushed, or there was nothing.
+    pub(crate) fn committed(&self) {
+        self.lock().progress.committed = self.began.elapsed();
+    }
+
+    /// The disk is full and what was sealed waits for room: a state, in which samples wait and nobody is attempted.
+    pub(crate) fn waits_for_room(&self) {
+        let (mut inner, now) = (self.lock(), self.began.elapsed());
+        inner.progress.committed = now;
+        inner.progress.attempts.iter_mut().for_each(|(since, _)| *since = now);
+    }
+
+    /// What has not moved for longer than it may; `None` while all does.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        self.lock().progress.stuck(self.began.elapsed())
+    }
+
+    /// One line for the service manager.
+    pub(crate) fn one_line(&self) -> String {
+        let inner = self.lock();
+        let failing = inner.sources.iter().filter(|source| source.failing.is_some()).count();
+        let link = if inner.link.connected { "connected" } else { "not connected" };
+        format!("{} sources, {failing} failing; {link}", inner.sources.len())
     }
 
     /// A good observation came.
@@ -237,7 +307,7 @@ impl Teller {
         Ok(self.shared.snapshot(self.agent.clone(), self.project.clone(), now_ms, buffer))
     }
 
-    /// Answers every connection with one JSON object until `stop`.
+    /// Answers one request a connection, `status` or `log <rules>`, with one JSON object, until `stop`.
     pub(crate) async fn serve(self, listener: UnixListener, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
             let accepted = tokio::select! {
@@ -245,13 +315,30 @@ impl Teller {
                 accepted = listener.accept() => accepted,
             };
             let Ok((mut stream, _)) = accepted else { continue };
-            let bytes = serde_json::to_vec(&self.status().await?)?;
-            // Whoever asked and went away, or does not read, is not waited for.
-            let told = tokio::time::timeout(Duration::from_secs(2), stream.write_all(&bytes)).await;
+            // Whoever says nothing, went away or does not read is not waited for.
+            let asked = tokio::time::timeout(PATIENCE, request(&mut stream)).await;
+            let Ok(Ok(asked)) = asked else { continue };
+            let answer = self.answer(&asked).await?;
+            let told = tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await;
             if !matches!(told, Ok(Ok(()))) {
-                tracing::debug!("nobody read the status");
+                tracing::debug!("nobody read the answer");
             }
         }
+    }
+
+    async fn answer(&self, asked: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = match asked.split_once(' ').unwrap_or((asked, "")) {
+            ("status", "") => return Ok(serde_json::to_vec(&self.status().await?)?),
+            ("log", rules) => match daemon::set_log_rules(rules) {
+                Ok(()) => {
+                    tracing::info!(rules, "logging by other rules until the next start");
+                    Changed { error: None }
+                }
+                Err(error) => Changed { error: Some(error.to_string()) },
+            },
+            _ => Changed { error: Some("neither `status` nor `log <rules>`".to_owned()) },
+        };
+        Ok(serde_json::to_vec(&answer)?)
     }
 }
 
@@ -264,13 +351,81 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
+/// How long one side of the socket waits for the other.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest request, bytes.
+const MAX_REQUEST: u64 = 2_000;
+
+/// Largest status, bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// The answer to a request that changes something.
+#[derive(Debug, Serialize, Deserialize)]
+struct Changed {
+    error: Option<String>,
+}
+
+/// One line.
+async fn request(stream: &mut UnixStream) -> std::io::Result<String> {
+    let mut line = String::new();
+    tokio::io::BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line).await?;
+    Ok(line.trim().to_owned())
+}
+
 /// Asks a running agent for its status.
 ///
 /// # Errors
 /// When nobody answers on the socket.
 pub async fn ask(socket: &Path) -> std::io::Result<Status> {
-    let mut stream = UnixStream::connect(socket).await?.take(4 << 20);
-    let mut bytes = Vec::new();
-    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await??;
-    Ok(serde_json::from_slice(&bytes)?)
+    Ok(serde_json::from_slice(&exchange(socket, "status").await?)?)
+}
+
+/// Makes a running agent log by these rules until its next start.
+///
+/// # Errors
+/// When nobody answers on the socket, or the rules cannot be read.
+pub async fn set_log(socket: &Path, rules: &str) -> std::io::Result<()> {
+    let rules = rules.replace('\n', " ");
+    let changed: Changed = serde_json::from_slice(&exchange(socket, &format!("log {rules}")).await?)?;
+    match changed.error {
+        None => Ok(()),
+        Some(error) => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, error)),
+    }
+}
+
+async fn exchange(socket: &Path, request: &str) -> std::io::Result<Vec<u8>> {
+    let told = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(format!("{request}\n").as_bytes()).await?;
+        let mut bytes = Vec::new();
+        stream.take(MAX_ANSWER).read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    };
+    tokio::time::timeout(PATIENCE * 3, told).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn life_is_that_each_source_is_attempted_and_the_store_takes_what_is_flushed() {
+        let secs = Duration::from_secs;
+        let progress = |fast, slow, committed| Progress {
+            attempts: vec![(secs(fast), secs(1)), (secs(slow), secs(600))],
+            committed: secs(committed),
+            flush: secs(60),
+        };
+        let now = secs(10_000);
+        assert_eq!(
+            progress(9_937, 8_140, 9_760).stuck(now),
+            None,
+            "each within three intervals and a minute"
+        );
+        let stuck = |progress: Progress| progress.stuck(now).unwrap();
+        assert_eq!(stuck(progress(9_936, 8_140, 9_760)), "source 1 was not attempted for 64 s");
+        assert_eq!(stuck(progress(9_937, 8_139, 9_760)), "source 2 was not attempted for 1861 s");
+        assert_eq!(stuck(progress(9_937, 8_140, 9_759)), "the store has taken nothing for 241 s");
+    }
 }

@@ -7,11 +7,15 @@ mod backoff;
 mod clock;
 pub mod config;
 mod exit;
+mod log;
 mod run;
+mod service;
 mod tasks;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, Hold, Sleep, Stamp, Stopwatch, SystemClock};
 pub use exit::Exit;
-pub use run::{Context, chain, log_to_stderr, run};
+pub use log::{LogRulesError, log_to_stderr, set_log_rules};
+pub use run::{Context, chain, run};
+pub use service::Service;
 pub use tasks::{Tasks, Unfinished};

@@ -1,21 +1,20 @@
-//! The frame around every program: logging, runtime, signals, readiness, exit code.
+//! The frame around every program: runtime, signals, exit code.
 
 use std::future::Future;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::Complaints;
-use crate::{Clock, Exit, SystemClock};
+use crate::{Clock, Exit, Service, SystemClock};
 
 /// What a program is given by the frame.
 pub struct Context {
     stop: CancellationToken,
     clock: Arc<dyn Clock>,
+    service: Service,
 }
 
 impl Context {
@@ -29,9 +28,9 @@ impl Context {
         Arc::clone(&self.clock)
     }
 
-    /// Tells the service manager that the program is ready, with one line for `systemctl status`.
-    pub fn ready(&self, status: &str) {
-        notify(&format!("READY=1\nSTATUS={status}"));
+    /// The service manager, where there is one.
+    pub fn service(&self) -> Service {
+        self.service.clone()
     }
 }
 
@@ -47,9 +46,9 @@ where
         Err(error) => return fail(name, &anyhow::Error::new(error).context("could not start the runtime")),
     };
     let outcome = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        listen(&stop)?;
-        program(Context { stop, clock: Arc::new(SystemClock) }).await
+        let (stop, service) = (CancellationToken::new(), Service::of_environment());
+        listen(&stop, service.clone())?;
+        program(Context { stop, clock: Arc::new(SystemClock), service }).await
     });
     // Blocking threads (name look-ups, say) must not keep the process.
     runtime.shutdown_background();
@@ -82,24 +81,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Logs to standard error from this level on; `INUSE_LOG` sets another filter. Calling it twice changes nothing.
-///
-/// Libraries speak from warnings on. The OPC UA client is silent: it logs an error of its own for each failed
-/// connection, and for a key that it is about to make; what matters of it is a state here and told by the collector.
-pub fn log_to_stderr(level: Level) {
-    let libraries = level.min(Level::WARN);
-    let rules = format!(
-        "{level},opcua_client=off,opcua_crypto=off,opcua_core=off,opcua_server={libraries},rmqtt={libraries}"
-    );
-    let filter = EnvFilter::try_from_env("INUSE_LOG").unwrap_or_else(|_| EnvFilter::new(rules));
-    let colours = std::io::stderr().is_terminal();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    drop(subscriber.try_init());
-}
-
 /// Cancels `stop` at the first SIGTERM or SIGINT; a second one ends the process at once.
-fn listen(stop: &CancellationToken) -> anyhow::Result<()> {
+fn listen(stop: &CancellationToken, service: Service) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -108,27 +91,10 @@ fn listen(stop: &CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tracing::info!("stopping");
-        notify("STOPPING=1");
+        service.stopping();
         stop.cancel();
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         std::process::exit(130);
     });
     Ok(())
-}
-
-/// One datagram to the service manager, where there is one (sd_notify(3)).
-fn notify(message: &str) {
-    use std::os::linux::net::SocketAddrExt as _;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let path = path.as_encoded_bytes();
-    let address = match path.strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(std::ffi::OsStr::new(&*String::from_utf8_lossy(path))),
-    };
-    let sent = UnixDatagram::unbound()
-        .and_then(|socket| address.and_then(|address| socket.send_to_addr(message.as_bytes(), &address)));
-    if let Err(error) = sent {
-        tracing::warn!(%error, "could not tell the service manager");
-    }
 }

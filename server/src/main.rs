@@ -68,7 +68,7 @@ async fn perform(cli: Cli, context: Context) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run => {
             let server = Server::build(config, clock).await?;
-            context.ready("running");
+            context.service().ready("running");
             server.run(context.stop()).await?;
         }
         Command::Project(Project::Add { id, name }) => {

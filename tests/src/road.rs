@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use agent::{Agent, AgentConfig};
 use anyhow::Context as _;
-use daemon::{Clock, Tasks};
+use daemon::{Clock, Service, Tasks};
 use server::commands::add_project;
 use server::compose::{Addresses, Server};
 use server::config::ServerConfig;
@@ -173,7 +173,7 @@ impl Gateway {
         let agent = Agent::build(checked, manifest, clock).context("could not build the agent")?;
         let stop = CancellationToken::new();
         let mut task = Tasks::new();
-        task.spawn("agent", agent.run(stop.clone(), || ()));
+        task.spawn("agent", agent.run(stop.clone(), Service::none()));
         let folder = config.parent().unwrap_or(Path::new(".")).to_owned();
         Ok(Self { folder, stop, task })
     }

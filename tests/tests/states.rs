@@ -10,7 +10,7 @@ use jiff::civil::date;
 use proof::Cause;
 use tests::chain::{Chain, Own};
 use tests::plant::firm::{Firm, demo_firms};
-use tests::process::{Process, free_address, output, run, until};
+use tests::process::{PATIENCE, Process, free_address, output, program, run, until};
 use tests::road::{City, begin_project, server_config};
 use tests::site::agent_of;
 
@@ -197,6 +197,51 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
     assert!(chain.windows().all(|window| window.sources[0].err > 0), "asking in vain is counted");
     ours.stop().await?;
     theirs.stop().await
+}
+
+/// What the service manager hears next.
+async fn heard(manager: &tokio::net::UnixDatagram) -> anyhow::Result<String> {
+    let mut bytes = [0; 500];
+    let length = tokio::time::timeout(PATIENCE, manager.recv(&mut bytes)).await??;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_sources_are_silent_is_alive_and_can_be_asked_why() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let city = city(folder.path()).await?;
+    let place = folder.path().join("gateway");
+    let config = gateway(&place)?;
+    enrol(&config, &city, &begin_project(city.config(), &firm(), &SystemClock)?).await?;
+    let socket = folder.path().join("notify");
+    let manager = tokio::net::UnixDatagram::bind(&socket)?;
+    let mut command = tokio::process::Command::new(program("inuse-agent")?);
+    command.arg("run").arg("--config").arg(&config);
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "2000000");
+    let agent = Process::spawn("inuse-agent", command, &place.join("agent.log"))?;
+
+    // An idle night: nothing answers, and the watchdog is fed all the same.
+    let mut said = heard(&manager).await?;
+    while !said.contains("2 failing") {
+        said = heard(&manager).await?;
+    }
+    for _ in 0..3 {
+        let said = heard(&manager).await?;
+        assert!(said.starts_with("READY=1\n") || said.starts_with("WATCHDOG=1\n"), "{said}");
+    }
+
+    output("inuse-agent", &["log", "debug"], &config).await?;
+    until("the agent logs more", || async { Ok(agent.said()?.contains("DEBUG").then_some(())) }).await?;
+    let refused = run("inuse-agent", &["log", "collectors=loud"], &config).await?;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("`collectors=loud` are no rules for the log"), "{}", refused.err);
+
+    let archive = place.join("diag.tar.gz");
+    let listed =
+        output("inuse-agent", &["diag", "collect", "--out", &archive.to_string_lossy()], &config).await?;
+    assert!(listed.contains("status.json") && archive.is_file(), "{listed}");
+    agent.terminate().await?;
+    city.stop().await
 }
 
 const LINE: &str = "2026-07-23 08:21:45.112  INFO 5312 --- [nio-8080-exec-7] c.x.mes.report.ReportService : 报工成功 user=wang01\n";
