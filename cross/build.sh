@@ -1,92 +1,153 @@
 #!/usr/bin/env bash
-# Builds the gateway's program as one static executable: cross/build.sh <architecture> [cargo options]
+# Builds the gateway's program as one static executable:
+#
+#   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice]
 #
 # Two ways to the same file. Where rustup can fetch the target's standard library, that one is used. Where it cannot
 # (an offline builder, a distribution's own toolchain), the standard library is built from source with Debian's
 # rustc-web, cargo-web and rust-web-src. In both, zig is the C compiler, the start files and the linker.
 #
-# The result is dist/<target>/inuse-agent, with its SHA-256 beside it. Nothing is written elsewhere but under the
-# cargo target directory. Panics unwind in both ways.
+# The result is in dist/<target>/: inuse-agent (inuse-agent-small, -full for the other sets), stripped, its symbols
+# beside it (.debug), and SHA256SUMS. --twice builds once more in another folder and fails unless the bytes are the
+# same. Nothing is written elsewhere but under the cargo target directory. Panics unwind in both ways.
 set -euo pipefail
 
 fail() { printf 'cross: %s\n' "$*" >&2; exit 1; }
 say() { printf 'cross: %s\n' "$*" >&2; }
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-case "${1:-}" in
-  aarch64) target=aarch64-unknown-linux-musl qemu=qemu-aarch64-static ;;
-  armv7) target=armv7-unknown-linux-musleabihf qemu=qemu-arm-static ;;
-  arm) target=arm-unknown-linux-musleabihf qemu=qemu-arm-static ;;
-  x86_64) target=x86_64-unknown-linux-musl qemu=qemu-x86_64-static ;;
-  riscv64) target=riscv64gc-unknown-linux-musl qemu=qemu-riscv64-static ;;
-  *) fail "which one? aarch64, armv7, arm, x86_64, riscv64" ;;
-esac
-shift
+all=(aarch64 armv7 arm armv5 x86_64 riscv64 loongarch64)
+declare -A targets=(
+  [aarch64]=aarch64-unknown-linux-musl
+  [armv7]=armv7-unknown-linux-musleabihf
+  [arm]=arm-unknown-linux-musleabihf
+  [armv5]=armv5te-unknown-linux-musleabi
+  [x86_64]=x86_64-unknown-linux-musl
+  [riscv64]=riscv64gc-unknown-linux-musl
+  [loongarch64]=loongarch64-unknown-linux-musl
+)
+declare -A qemus=([armv7]=arm [arm]=arm [armv5]=arm)
+usage="which ones? ${all[*]}, or all"
 
+chosen=() set=standard twice=
+while [ $# -gt 0 ]; do
+  case $1 in
+    all) chosen+=("${all[@]}") ;;
+    --set) shift; set=${1:-} ;;
+    --twice) twice=yes ;;
+    *) [ -n "${targets[$1]:-}" ] || fail "$usage"; chosen+=("$1") ;;
+  esac
+  shift
+done
+[ ${#chosen[@]} -gt 0 ] || fail "$usage"
+case $set in
+  standard) program=inuse-agent ;;
+  small|full) program=inuse-agent-$set ;;
+  *) fail "--set small, standard or full" ;;
+esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
 work=${CARGO_TARGET_DIR:-$root/target}
 case $work in /*) ;; *) work=$root/$work ;; esac
 tools=$work/tools/cross
 
 # Changing the pins makes the tools anew.
-if ! cmp -s "$root/cross/requirements.txt" "$tools/installed.txt"; then
+if ! cmp -s cross/requirements.txt "$tools/installed.txt"; then
   say "installing cargo-zigbuild and zig into $tools"
   rm -rf "$tools"
   python3 -m venv "$tools" || fail "python3 with its venv module is needed (Debian: apt-get install python3-venv)"
-  "$tools/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$root/cross/requirements.txt" \
+  "$tools/bin/pip" install --quiet --require-hashes --only-binary :all: -r cross/requirements.txt \
     || fail "cargo-zigbuild and zig could not be fetched from PyPI"
-  cp "$root/cross/requirements.txt" "$tools/installed.txt"
+  cp cross/requirements.txt "$tools/installed.txt"
 fi
 export CARGO_ZIGBUILD_PYTHON_PATH=$tools/bin/python
 
 rustup_has() {
   [ "${INUSE_CROSS_WAY:-rustup}" = rustup ] || return 1
   command -v rustup >/dev/null || return 1
-  rustup target list --installed 2>/dev/null | grep -qx "$target" && return 0
-  timeout 120 rustup target add "$target" >/dev/null 2>&1
+  rustup target list --installed 2>/dev/null | grep -qx "$1" && return 0
+  timeout 120 rustup target add "$1" >/dev/null 2>&1
 }
 
 debian_has() { [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]; }
 
-build_std=()
-if rustup_has; then
-  way="rustup's standard library"
-else
-  if ! debian_has; then
-    [ "${INUSE_CROSS_WAY:-debian}" = debian ] || fail "rustup has no $target"
-    say "rustup has no $target; installing Debian's toolchain with the library's source"
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-      || fail "no standard library for $target: run \`rustup target add $target\`, or as root on Debian \`apt-get install rustc-web cargo-web rust-web-src\`"
-    apt-get update -q >&2 && apt-get install -y -q --no-install-recommends rustc-web cargo-web rust-web-src >&2 \
-      || fail "Debian's toolchain could not be installed"
-    debian_has || fail "rustc-web is installed and its library source is not where it was expected"
+debian_gets() {
+  debian_has && return 0
+  [ "${INUSE_CROSS_WAY:-debian}" = debian ] || fail "rustup has no $1"
+  say "rustup has no $1; installing Debian's toolchain with the library's source"
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+    || fail "no standard library for $1: run \`rustup target add $1\`, or as root on Debian \`apt-get install rustc-web cargo-web rust-web-src\`"
+  apt-get update -q >&2 && apt-get install -y -q --no-install-recommends rustc-web cargo-web rust-web-src >&2 \
+    || fail "Debian's toolchain could not be installed"
+  debian_has || fail "rustc-web is installed and its library source is not where it was expected"
+}
+
+# compile <target> <folder>: the unstripped executable, in <folder>/<target>/release/.
+compile() (
+  target=$1 folder=$2
+  # No path of this machine may be in the bytes.
+  flags="--remap-path-prefix=$root=/inuse --remap-path-prefix=$folder=/target"
+  flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+  prefixes="-ffile-prefix-map=$root=/inuse -ffile-prefix-map=$folder=/target"
+  prefixes+=" -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+  # Nothing unwinds through C; and pieces of functions shared by the outliner each cost a row of the unwind table.
+  prefixes+=" -fno-asynchronous-unwind-tables -fno-unwind-tables"
+  flags+=" -C llvm-args=-enable-machine-outliner=never"
+  build_std=() locked=(--locked)
+  if rustup_has "$target"; then
+    say "building $program for $target with rustup's standard library"
+  else
+    debian_gets "$target"
+    say "building $program for $target with a standard library built from source"
+    export PATH=/usr/bin:$PATH CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc
+    unset RUSTUP_TOOLCHAIN RUSTDOC
+    # -Zbuild-std is not for the stable toolchain unless told; such a toolchain has no musl start files of its own.
+    export RUSTC_BOOTSTRAP=1
+    flags+=" -C link-self-contained=no"
+    build_std=(-Zbuild-std=std,panic_unwind)
+    # Not --locked: the standard library has dependencies of its own beside ours.
+    locked=()
   fi
-  way="a standard library built from source"
-  export PATH=/usr/bin:$PATH CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc
-  unset RUSTUP_TOOLCHAIN RUSTDOC
-  # -Zbuild-std is not for the stable toolchain unless told; such a toolchain has no musl start files of its own.
-  export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -C link-self-contained=no"
-  build_std=(-Zbuild-std=std,panic_unwind)
-fi
+  export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $prefixes"
+  # A folder of its own: the toolchain may differ from the one of the tests, and neither build may undo the other.
+  CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile gateway "${locked[@]}" "${build_std[@]}" \
+    --target "$target" --package agent --bin inuse-agent --no-default-features --features "$set"
+)
 
-say "building inuse-agent for $target with $way"
-# A folder of its own: the toolchain may differ from the one of the tests, and a second build must not undo the first.
-# Not --locked when the standard library is built: it has dependencies of its own beside ours.
-locked=(--locked)
-[ ${#build_std[@]} -eq 0 ] || locked=()
-cd "$root"
-CARGO_TARGET_DIR=$work/cross "$tools/bin/cargo-zigbuild" zigbuild --release "${locked[@]}" "${build_std[@]}" \
-  --target "$target" --package agent --bin inuse-agent "$@"
+# separate <executable> <stripped> <symbols>: by the toolchain's own objcopy, else by one for all machines.
+separate() {
+  local sysroot objcopy
+  sysroot=$(rustc --print sysroot 2>/dev/null) || sysroot=/nowhere
+  objcopy=$(find "$sysroot/lib/rustlib" -name rust-objcopy -type f 2>/dev/null | head -n 1)
+  [ -n "$objcopy" ] || objcopy=$(command -v llvm-objcopy || ls /usr/bin/llvm-objcopy-* 2>/dev/null | tail -n 1) || true
+  [ -n "$objcopy" ] || fail "neither rust-objcopy nor llvm-objcopy is here (Debian: apt-get install llvm)"
+  LD_LIBRARY_PATH=$sysroot/lib "$objcopy" --only-keep-debug --compress-debug-sections=zlib "$1" "$3"
+  LD_LIBRARY_PATH=$sysroot/lib "$objcopy" --strip-all "$1" "$2"
+}
 
-mkdir -p "dist/$target"
-cp "$work/cross/$target/release/inuse-agent" "dist/$target/inuse-agent"
-(cd "dist/$target" && sha256sum inuse-agent >inuse-agent.sha256)
-say "dist/$target/inuse-agent: $(stat -c %s "dist/$target/inuse-agent") bytes"
-
-if command -v readelf >/dev/null && readelf -lW "dist/$target/inuse-agent" | grep -q INTERP; then
-  fail "the executable wants a dynamic loader: it is not static"
-fi
-if command -v "$qemu" >/dev/null; then
-  "$qemu" "dist/$target/inuse-agent" --version
-else
-  say "not run: $qemu is not installed (Debian: apt-get install qemu-user-static)"
-fi
+for name in "${chosen[@]}"; do
+  target=${targets[$name]}
+  folder=$work/cross/$set
+  compile "$target" "$folder"
+  dist=dist/$target
+  mkdir -p "$dist"
+  separate "$folder/$target/gateway/inuse-agent" "$dist/$program" "$dist/$program.debug"
+  chmod 755 "$dist/$program"
+  if [ -n "$twice" ]; then
+    compile "$target" "$work/cross/again"
+    separate "$work/cross/again/$target/gateway/inuse-agent" "$work/cross/again/$program" "$work/cross/again/$program.debug"
+    cmp "$dist/$program" "$work/cross/again/$program" || fail "$target: two builds differ"
+    say "$target: built twice, the same bytes"
+  fi
+  (cd "$dist" && find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
+  say "$dist/$program: $(stat -c %s "$dist/$program") bytes"
+  if command -v readelf >/dev/null && readelf -lW "$dist/$program" | grep -q INTERP; then
+    fail "the executable wants a dynamic loader: it is not static"
+  fi
+  qemu=qemu-${qemus[$name]:-$name}-static
+  if command -v "$qemu" >/dev/null; then
+    "$qemu" "$dist/$program" --version
+  else
+    say "not run: $qemu is not installed (Debian: apt-get install qemu-user-static)"
+  fi
+done
