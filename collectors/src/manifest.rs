@@ -27,8 +27,11 @@ pub use logs::{Encoding, Extract, Form, LogFile, Parser, TimeRule, Zone};
 pub use modbus::{Modbus, Order, RegisterPoint, Table, Type};
 pub use opcua::{Mode, NodePoint, OpcUa, Security, Thumbprint, User};
 
-/// Most sources one manifest may name: what a window of 8 KiB has room for, each with a row of its own.
-pub const MAX_SOURCES: usize = 200;
+/// Most sources one manifest may name: what a window has room for, each with a row of its own.
+pub const MAX_SOURCES: usize = 1_000;
+
+/// Most logs among them: their rows are longer.
+pub const MAX_LOGS: usize = 200;
 
 /// Most points one manifest may name over all its sources.
 pub const MAX_POINTS: usize = 30_000;

@@ -153,13 +153,19 @@ pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Resul
     Ok(Acceptance::Record(Box::new(new)))
 }
 
+/// Most entries that a gateway may declare as lost at once: nineteen years of windows.
+const MOST_LOST: u64 = 1_000_000;
+
 /// Whether this is an outage by which the gateway says that the entry wanted next is lost, and all up to this one.
 fn declares_loss(checked: &Checked, next: u64) -> bool {
     let Ok(Payload::Outage(outage)) = Payload::parse(checked.envelope.kind(), checked.envelope.payload())
     else {
         return false;
     };
-    (1..=next).contains(&outage.lost_from_seq) && outage.last_seq.checked_add(1) == Some(checked.header.seq)
+    let lost = checked.header.seq - next;
+    lost <= MOST_LOST
+        && (1..=next).contains(&outage.lost_from_seq)
+        && outage.last_seq.checked_add(1) == Some(checked.header.seq)
 }
 
 fn entry(checked: &Checked, agent: &Agent, now_ms: i64) -> NewEntry {

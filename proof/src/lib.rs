@@ -45,8 +45,14 @@ pub use window::{Sealed, Windows};
 /// Length of a window: ten minutes, a constant of inuse/v1.
 pub const WINDOW_MS: i64 = 600_000;
 
-/// Largest window payload in bytes.
-pub const MAX_WINDOW: usize = 8 * 1024;
+/// Largest window payload in bytes: a gateway of 1,000 sources, 200 of them logs, fits.
+pub const MAX_WINDOW: usize = 64 * 1024;
+
+/// Highest sequence number, and highest size of a log: what a database and a JSON number hold exactly.
+pub const MAX_SEQ: u64 = 1 << 53;
+
+/// Times that a payload may claim, Unix ms: a gateway without a battery clock starts in 1970, and none runs in 2100.
+pub const TIMES_MS: std::ops::RangeInclusive<i64> = 0..=4_102_444_800_000;
 
 /// Largest manifest payload in bytes.
 pub const MAX_MANIFEST: usize = 256 * 1024;

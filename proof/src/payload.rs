@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use crate::envelope::{MANIFEST, OUTAGE, WINDOW};
 use crate::ids::{AgentId, EntryId};
-use crate::{WINDOW_MS, wire};
+use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
 
 /// The header of any chain payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,9 @@ impl Header {
             mono_ms: clocks.mono_ms,
             skew_ms: (clocks.trust == i32::from(wire::Trust::Server)).then_some(clocks.skew_ms),
         };
+        if header.seq > MAX_SEQ {
+            return Err(PayloadError::Header("seq beyond 2^53"));
+        }
         if header.seq == 0 || header.epoch == 0 {
             return Err(PayloadError::Header("seq and epoch count from 1"));
         }
@@ -154,9 +157,16 @@ impl Payload {
             }
             OUTAGE => {
                 let outage = wire::Outage::decode(bytes).map_err(unparsable)?;
-                if outage.to_ms < outage.from_ms {
-                    return Err(PayloadError::Bounds("an outage ends before it begins"));
-                }
+                let bounds = |fine, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+                bounds(outage.from_ms <= outage.to_ms, "an outage ends before it begins")?;
+                bounds(
+                    TIMES_MS.contains(&outage.from_ms) && TIMES_MS.contains(&outage.to_ms),
+                    "a time outside 1970 to 2100",
+                )?;
+                bounds(
+                    outage.last_seq <= MAX_SEQ && outage.lost_from_seq <= outage.last_seq,
+                    "lost sequences beyond the last one",
+                )?;
                 Ok(Self::Outage(outage))
             }
             other => Ok(Self::Unknown(other.to_owned())),
@@ -178,6 +188,8 @@ pub fn manifest_hash(body: &[u8]) -> [u8; 16] {
 fn check_window(window: &wire::Window) -> Result<(), PayloadError> {
     let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
     bounds(i64::from(window.length_ms) <= WINDOW_MS, "a window is longer than ten minutes")?;
+    bounds(TIMES_MS.contains(&window.start_ms), "a time outside 1970 to 2100")?;
+    bounds(window.anchor.as_ref().is_none_or(|anchor| anchor.size <= MAX_SEQ), "an anchor beyond 2^53")?;
     bounds(window.root.len() == 32, "root is not 32 bytes")?;
     bounds(window.manifest.len() == 16, "manifest is not 16 bytes")?;
     bounds(window.use_digest.is_empty() || window.use_digest.len() == 32, "use digest is not 32 bytes")?;
@@ -196,7 +208,7 @@ fn check_window(window: &wire::Window) -> Result<(), PayloadError> {
 fn check_manifest(body: &wire::ManifestBody) -> Result<(), PayloadError> {
     let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
     bounds(body.version == 1, "unknown manifest version")?;
-    bounds(body.utc_offset_minutes.abs() <= 14 * 60, "a clock offset of more than 14 hours")?;
+    bounds((-14 * 60..=14 * 60).contains(&body.utc_offset_minutes), "a clock offset of more than 14 hours")?;
     bounds(body.sources.len() <= 1024, "more than 1024 sources")?;
     bounds(
         body.sources.iter().zip(1..).all(|(source, index)| source.index == index),
@@ -243,6 +255,37 @@ mod tests {
         assert!(matches!(refused(|raw| raw.seq = 2), PayloadError::Header(_)));
         assert!(matches!(refused(|raw| raw.prev = vec![1; 31]), PayloadError::Header(_)));
         assert!(matches!(refused(|raw| raw.agent.clear()), PayloadError::Header(_)));
+        assert!(matches!(refused(|raw| raw.seq = MAX_SEQ + 1), PayloadError::Header(_)));
+        assert!(matches!(refused(|raw| raw.seq = u64::MAX), PayloadError::Header(_)));
         assert!(matches!(Header::parse(b""), Err(PayloadError::Header("missing"))));
+    }
+
+    #[test]
+    fn numbers_at_the_ends_of_their_types_are_out_of_bounds_and_no_panic() {
+        let window = |change: &dyn Fn(&mut wire::Window)| {
+            let mut window =
+                wire::Window { root: vec![1; 32], manifest: vec![1; 16], start_ms: 5, ..Default::default() };
+            change(&mut window);
+            Payload::parse(WINDOW, &window.encode_to_vec())
+        };
+        window(&|_| {}).unwrap();
+        window(&|window| window.start_ms = i64::MAX).unwrap_err();
+        window(&|window| window.start_ms = i64::MIN).unwrap_err();
+        let anchor = |size| Some(wire::Anchor { hash: vec![1; 32], size });
+        window(&|window| window.anchor = anchor(MAX_SEQ)).unwrap();
+        window(&|window| window.anchor = anchor(u64::MAX)).unwrap_err();
+        for (from_ms, to_ms) in [(i64::MIN, i64::MAX), (0, i64::MAX), (-1, 0), (5, 4)] {
+            let outage = wire::Outage { from_ms, to_ms, ..Default::default() };
+            Payload::parse(OUTAGE, &outage.encode_to_vec()).unwrap_err();
+        }
+        for (last_seq, lost_from_seq) in [(u64::MAX, 1), (5, 6)] {
+            let outage = wire::Outage { last_seq, lost_from_seq, ..Default::default() };
+            Payload::parse(OUTAGE, &outage.encode_to_vec()).unwrap_err();
+        }
+        for utc_offset_minutes in [i32::MIN, i32::MAX, -841, 841] {
+            let body = wire::ManifestBody { version: 1, utc_offset_minutes, ..Default::default() };
+            let manifest = wire::Manifest { header: None, body: body.encode_to_vec() };
+            Payload::parse(MANIFEST, &manifest.encode_to_vec()).unwrap_err();
+        }
     }
 }

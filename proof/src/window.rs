@@ -442,6 +442,15 @@ fn fit(window: &mut wire::Window) {
         let to_s = window.gaps.iter().map(|gap| gap.to_s).max().unwrap_or(0);
         window.gaps = vec![wire::Gap { source: 0, cause: Cause::Unknown.letter().into(), from_s, to_s }];
     }
+    // What is left out from here on stands in the use rows too, or is no evidence of use.
+    if window.encoded_len() > ROOM {
+        window.logs.iter_mut().for_each(|log| log.classes.clear());
+    }
+    if window.encoded_len() > ROOM {
+        for row in &mut window.sources {
+            (row.rtt_median_us, row.rtt_spread_us) = (0, 0);
+        }
+    }
 }
 
 /// Local date of a moment, days since 1970-01-01.

@@ -8,7 +8,7 @@ use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
 use super::{
-    Kind, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, logs, modbus, opcua, raw,
+    Kind, MAX_LOGS, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, logs, modbus, opcua, raw,
 };
 
 /// Shortest cadence: a device is asked at most once a second.
@@ -64,6 +64,10 @@ pub(super) fn manifest(
     let points = sources.iter().map(|source| source.points().len()).sum::<usize>();
     if points > MAX_POINTS {
         complaints.add("sources", format!("name {points} points (at most {MAX_POINTS})"));
+    }
+    let logs = sources.iter().filter(|source| matches!(source.kind, Kind::Log(_))).count();
+    if logs > MAX_LOGS {
+        complaints.add("sources", format!("name {logs} logs (at most {MAX_LOGS})"));
     }
     let signals = sources.iter().flat_map(Source::points).filter(|point| point.signal).count();
     if signals > MAX_SIGNALS {

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use ledger::{Entry, Finding};
-use proof::envelope::WINDOW;
+use proof::envelope::{MANIFEST, WINDOW};
 use proof::log::Outcome;
-use proof::{Envelope, MAX_PARCEL, MAX_WINDOW, userows, wire};
+use proof::{Envelope, MAX_PARCEL, MAX_SEQ, MAX_WINDOW, TIMES_MS, userows, wire};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -228,6 +228,38 @@ fn a_chain_goes_on_after_a_loss_that_its_gateway_declares() {
 }
 
 #[test]
+fn numbers_at_the_ends_of_their_types_are_refused_or_found_odd_and_stop_nothing() {
+    let (mut city, mut gateway) = begun();
+    let honest = gateway.clone();
+    gateway.prev = EntryId([9; 32]);
+    for (seq, name) in
+        [(MAX_SEQ, "unparsable"), ((1 << 63) - 1, "unparsable"), (MAX_SEQ - 1, "too_far_ahead")]
+    {
+        gateway.seq = seq;
+        let outage = gateway.lost(2);
+        assert_eq!(refused(&mut city, gateway.message(&outage)), name);
+    }
+    let mut gateway = honest;
+    let header = gateway.window().header;
+    let body = wire::ManifestBody { version: 1, utc_offset_minutes: i32::MIN, ..Default::default() };
+    let payload = wire::Manifest { header, body: body.encode_to_vec() }.encode_to_vec();
+    let manifest = gateway.sign(MANIFEST, payload);
+    city.give(&gateway, &manifest);
+    let anchor = Some(wire::Anchor { hash: vec![1; 32], size: u64::MAX });
+    for window in [
+        wire::Window { anchor, ..gateway.window() },
+        wire::Window { start_ms: i64::MAX, ..gateway.window() },
+        wire::Window { start_ms: i64::MIN, length_ms: u32::MAX, ..gateway.window() },
+    ] {
+        let mut window = window;
+        window.header = gateway.window().header;
+        let envelope = gateway.sign(WINDOW, window.encode_to_vec());
+        city.take(&[gateway.message(&envelope)], START);
+        assert_eq!(findings(&city).last(), Some(&set([Finding::UnparsedPayload])));
+    }
+}
+
+#[test]
 fn a_loss_that_does_not_reach_back_to_what_is_wanted_waits_for_it() {
     let (mut city, gateway) = after_a_loss();
     for lost_from in [0, 4, 6, u64::MAX] {
@@ -325,8 +357,8 @@ fn odd_clocks_are_findings_and_never_refusals() {
     assert_eq!(findings_of(|_| {}, 48 * hour + 1), set([Finding::Late]));
     assert_eq!(findings_of(|window| window.start_ms -= hour, 0), set([Finding::ClockBack]));
     assert_eq!(findings_of(|window| window.start_ms -= 60_000, 0), set([Finding::WindowOverlap]));
-    assert_eq!(findings_of(|window| window.start_ms = i64::MAX, 0), set([Finding::ClockAhead]));
-    assert_eq!(findings_of(|window| window.start_ms = i64::MIN, 0), set([Finding::ClockBack, Finding::Late]));
+    assert_eq!(findings_of(|window| window.start_ms = *TIMES_MS.end(), 0), set([Finding::ClockAhead]));
+    assert_eq!(findings_of(|window| window.start_ms = 0, 0), set([Finding::ClockBack, Finding::Late]));
 }
 
 #[test]
@@ -339,7 +371,7 @@ fn an_anchor_that_is_no_head_of_this_log_is_a_finding() {
     let anchor = |hash: Vec<u8>, size| {
         move |window: &mut wire::Window| window.anchor = Some(wire::Anchor { hash, size })
     };
-    for (hash, size) in [(vec![0; 32], 1), (vec![], 1), (vec![0; 32], 0), (vec![0; 32], u64::MAX)] {
+    for (hash, size) in [(vec![0; 32], 1), (vec![], 1), (vec![0; 32], 0), (vec![0; 32], MAX_SEQ)] {
         assert_eq!(findings_of(anchor(hash, size), 0), set([Finding::AnchorUnknown]), "{size}");
     }
 }

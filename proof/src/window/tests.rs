@@ -235,3 +235,48 @@ fn growth_is_counted_over_the_mark() {
     }
     assert_eq!(deltas, [Some(2000), Some(4000)]);
 }
+
+#[test]
+fn a_window_of_as_many_sources_as_a_manifest_may_have_fits_whatever_they_did() {
+    let source = |source| wire::SourceRow {
+        source,
+        unasked: -30_000,
+        ok: 30_000,
+        err: 30_000,
+        rtt_median_us: u32::MAX,
+        rtt_spread_us: u32::MAX,
+        offline: 0x3ff,
+        rows: 30_000,
+    };
+    let class = |action| wire::ClassCount { module: 250, action, actor_class: 3, count: 30_000 };
+    let log = |source| wire::LogRow {
+        source,
+        from: 1 << 40,
+        to: 1 << 40,
+        lines: 30_000,
+        unparsed: 30_000,
+        classes: (0..64).map(class).collect(),
+        accounts: 1_000,
+        top_share_permille: 1_000,
+        same_second: 30_000,
+        gap_mean_ms: 600_000,
+        gap_cv_permille: 100_000,
+        lag_p50_s: u32::MAX,
+        lag_p95_s: u32::MAX,
+        biggest_batch: 30_000,
+        events: 0x3ff,
+    };
+    let gap = |source| wire::Gap { source, cause: 88, from_s: 1, to_s: 600 };
+    let mut window = wire::Window {
+        root: vec![1; 32],
+        manifest: vec![1; 16],
+        sources: (1..=1_000).map(source).collect(),
+        logs: (801..=1_000).map(log).collect(),
+        gaps: (1..=64).map(gap).collect(),
+        shapes: vec![wire::ShapeRow { levels: vec![1; 5], tag: vec![1; 8], ..Default::default() }; 64],
+        ..Default::default()
+    };
+    fit(&mut window);
+    assert!(window.encoded_len() <= MAX_WINDOW - 256, "{} bytes", window.encoded_len());
+    assert_eq!((window.sources.len(), window.logs.len()), (1_000, 200), "each source has its row");
+}
