@@ -182,7 +182,6 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
     let agent = Process::start("inuse-agent", &config)?;
     let status = says(&config, |status| status.link.connected && status.buffer.backlog == 0).await?;
     assert_eq!(status.link.mqtt.as_deref(), Some("5"));
-    assert!(status.sources[0].failing.is_some() || status.sources[0].failed == 0);
     says(&config, |status| status.sources[0].failed > 0).await?;
     agent.terminate().await?;
 

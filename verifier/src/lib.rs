@@ -4,7 +4,7 @@
 //! the key enrolled for a gateway committed to these bytes, and the log whose key is given had them at the place and
 //! time the receipt says. It says nothing about whether a factory used its systems.
 
-use proof::log::{Outcome, ReceiptError, check_receipt};
+use proof::log::{Outcome, Receipt, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
 use proof::{Envelope, EnvelopeError, VerifyKey, userows, wire};
 use prost::Message as _;
@@ -87,8 +87,14 @@ pub fn verify(evidence: &Evidence<'_>) -> Answer {
         steps.push(Step { what: "signature", outcome: evidence.key.map(|key| signature(envelope, key)) });
         steps.push(Step { what: "payload", outcome: Some(payload(envelope, &mut contents)) });
         let given = evidence.receipt.zip(evidence.log_key);
-        let outcome = given.map(|(receipt, log_key)| check_log(envelope, receipt, log_key, &mut contents));
-        steps.push(Step { what: "receipt", outcome });
+        let logged = given.map(|(receipt, log_key)| check_log(envelope, receipt, log_key, &mut contents));
+        let place =
+            logged.as_ref().and_then(|logged| logged.as_ref().ok()).map(|entry| place(entry, envelope));
+        let said = logged.map(|logged| logged.map(|entry| format!("entry {} of its log", entry.index)));
+        steps.push(Step { what: "receipt", outcome: said });
+        if let Some(outcome) = place {
+            steps.push(Step { what: "place in the chain", outcome: Some(outcome) });
+        }
         if let Some(step) = rows(envelope, evidence.use_rows) {
             steps.push(step);
         }
@@ -138,7 +144,7 @@ fn check_log(
     receipt: &[u8],
     log_key: &str,
     contents: &mut Vec<(&'static str, String)>,
-) -> Result<String, String> {
+) -> Result<Receipt, String> {
     let receipt = wire::Receipt::decode(receipt).map_err(|error| format!("unreadable receipt: {error}"))?;
     let checked = check_receipt(&receipt, envelope.id(), log_key.trim())
         .map_err(|error: ReceiptError| error.to_string())?;
@@ -146,6 +152,9 @@ fn check_log(
     let entry = &checked.entry;
     if (entry.seq, entry.epoch, entry.kind.as_str()) != (header.seq, header.epoch, envelope.kind()) {
         return Err("the log entry names another sequence, epoch or kind than the envelope".to_owned());
+    }
+    if entry.kid != envelope.kid() {
+        return Err(format!("the log entry names key {}, the envelope {}", entry.kid, envelope.kid()));
     }
     contents.push(("received, server's clock (Unix ms)", entry.recv_ms.to_string()));
     contents.push(("log", format!("{} entry {} of {}", checked.origin, checked.index, checked.size)));
@@ -156,7 +165,20 @@ fn check_log(
         Outcome::Unspecified => "recorded with an unknown outcome",
     };
     contents.push(("outcome", outcome.to_owned()));
-    Ok(format!("entry {} of log {}", checked.index, checked.origin))
+    Ok(checked)
+}
+
+/// The only one in its place, or one of several: an envelope that the log took as a conflict proves what was signed, not
+/// what happened.
+fn place(receipt: &Receipt, envelope: &Envelope) -> Result<String, String> {
+    let seq = receipt.entry.seq;
+    match receipt.entry.outcome {
+        Outcome::Recorded | Outcome::Finding => Ok(format!("sequence {seq} of kind {}", envelope.kind())),
+        Outcome::Conflict => Err(format!(
+            "the log holds another entry of sequence {seq}: the chain has forked, and neither branch decides alone"
+        )),
+        Outcome::Unspecified => Err("an outcome that this version does not know".to_owned()),
+    }
 }
 
 /// Use rows, where they are given, must be those of the window's digest. Not giving them is not incomplete: they are

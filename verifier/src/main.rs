@@ -1,6 +1,6 @@
 //! `inuse-verify`: envelope and receipt in, yes, no or incomplete out.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,8 +90,16 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
 }
 
 /// Reads a file of at most 4 MiB: nothing that is checked here is larger.
+/// Longest file read, bytes.
+const MAX_FILE: u64 = 4 << 20;
+
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    anyhow::ensure!(size <= 4 << 20, "{} is larger than anything that can be checked", path.display());
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    let doing = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .with_context(doing)?;
+    let fits = bytes.len() as u64 <= MAX_FILE;
+    anyhow::ensure!(fits, "{} is larger than anything that can be checked", path.display());
+    Ok(bytes)
 }
