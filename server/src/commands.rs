@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use daemon::config::Complaints;
 use daemon::{Clock, SystemClock};
 use ledger::{Read as _, Reader, Sqlite, Store as _};
+use proof::AgentId;
 
 use crate::ca::Ca;
 use crate::compose::LEDGER;
@@ -13,6 +14,9 @@ use crate::config::ServerConfig;
 use crate::projects::{self, Bound, Rules};
 use crate::token::{self, Token};
 use crate::{log_key, pages};
+
+/// Longest reason of a revocation, characters.
+const MAX_REASON: usize = 200;
 
 /// What [`add_project`] did.
 #[derive(Debug, Clone)]
@@ -45,6 +49,30 @@ pub fn add_project(config: &ServerConfig, id: &str, name: &str, clock: &dyn Cloc
     let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
     store.add_token(token.hash(), id, expires_ms)?;
     Ok(Added { begun, token, expires_ms })
+}
+
+/// No longer believes an agent's key, for a reason that people will read. A running broker refuses it from its next
+/// connection on, and the ingester its next proof.
+///
+/// # Errors
+/// When there is no such agent, or the ledger cannot be written.
+pub fn revoke_agent(
+    config: &ServerConfig,
+    agent: &str,
+    reason: &str,
+    clock: &dyn Clock,
+) -> anyhow::Result<String> {
+    let id: AgentId = agent.parse().with_context(|| format!("`{agent}` is not the id of an agent"))?;
+    if reason.trim().is_empty() || reason.chars().count() > MAX_REASON {
+        bail!("a reason has 1 to {MAX_REASON} characters");
+    }
+    let data = &config.data;
+    let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
+    if !store.revoke(id, reason.trim(), clock.stamp().wall_ms)? {
+        bail!("no agent is enrolled as {id}");
+    }
+    let known = store.read().agent(id)?.and_then(|agent| agent.revoked);
+    Ok(format!("{id} is revoked: {}\n", known.map(|revoked| revoked.reason).unwrap_or_default()))
 }
 
 /// One line for each project: id, gateways, open tokens.

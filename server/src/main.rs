@@ -28,6 +28,9 @@ enum Command {
     /// Firms and their tokens.
     #[command(subcommand)]
     Project(Project),
+    /// Gateways' keys.
+    #[command(subcommand)]
+    Agent(Agent),
     /// Prints the whole effective configuration.
     Config,
     /// Says all that is wrong with configuration, profiles and firms.
@@ -46,6 +49,18 @@ enum Project {
     },
     /// Lists projects with agents or tokens.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Agent {
+    /// No longer believes an agent: a gateway that was stolen, or whose installer left. What has its receipt stays.
+    Revoke {
+        /// Its id, as on the firm's page.
+        id: String,
+        /// Why, for everybody who reads the firm's page.
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -79,6 +94,9 @@ async fn perform(cli: Cli, context: Context) -> anyhow::Result<Exit> {
             say(&format!("{}\n", added.token))?;
         }
         Command::Project(Project::List) => say(&commands::list_projects(&config, &*clock)?)?,
+        Command::Agent(Agent::Revoke { id, reason }) => {
+            say(&commands::revoke_agent(&config, &id, &reason, &*clock)?)?;
+        }
         Command::Config => say(&config.to_string())?,
         Command::Check => say(&commands::check(&config)?)?,
     }

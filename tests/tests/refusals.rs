@@ -72,6 +72,25 @@ async fn a_wrong_key_is_refused_as_a_bad_signature() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_gateway_is_refused_from_its_next_proof_on() -> anyhow::Result<()> {
+    let desk = Desk::open().await?;
+    let mut gateway = desk.gateway(0).await?;
+    gateway.reports_its_manifest().await?;
+    let (config, id) = (desk.city.config(), gateway.agent.to_string());
+    for (id, reason) in
+        [(AgentId([1; 16]).to_string().as_str(), "被盗"), ("nobody", "被盗"), (id.as_str(), " ")]
+    {
+        let refused = server::commands::revoke_agent(config, id, reason, &SystemClock);
+        assert!(refused.is_err(), "{id} `{reason}`");
+    }
+    server::commands::revoke_agent(config, &id, "网关被盗", &SystemClock)?;
+    let window = gateway.window(1);
+    assert_eq!(gateway.is_refused(&window).await?, "revoked_key");
+    assert_eq!(log_size(&desk.data())?, 1, "what had its receipt stays, nothing is added");
+    desk.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_gets_the_same_place_in_the_log_and_no_second_one() -> anyhow::Result<()> {
     let desk = Desk::open().await?;
     let (mut gateway, mut other) = (desk.gateway(0).await?, desk.gateway(1).await?);
