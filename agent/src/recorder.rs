@@ -22,6 +22,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::chain::Chain;
 use crate::identity::Identity;
+use crate::start::with_room;
 use crate::status::Shared;
 
 /// Observations that may wait for a flush before one is made ahead of its time.
@@ -376,8 +377,8 @@ impl Recorder {
         let ranges = crate::start::encode_ranges(self.windows.ranges());
         self.buffer
             .ask(move |buffer| {
-                buffer.set_state("ranges", &ranges)?;
-                buffer.set_state("stopped", &now.wall_ms.to_be_bytes())
+                with_room(buffer.set_state("ranges", &ranges))?;
+                with_room(buffer.set_state("stopped", &now.wall_ms.to_be_bytes()))
             })
             .await??;
         info!("stopped in order");

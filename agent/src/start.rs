@@ -247,9 +247,9 @@ impl Agent {
         let hash = manifest_hash(&body).to_vec();
         if left.manifest.as_ref() != Some(&hash) {
             recorder.declare_manifest(now).await?;
-            self.buffer.ask(move |buffer| buffer.set_state("manifest", &hash)).await??;
+            self.buffer.ask(move |buffer| with_room(buffer.set_state("manifest", &hash))).await??;
         }
-        self.buffer.ask(|buffer| buffer.set_state("stopped", &[])).await??;
+        self.buffer.ask(|buffer| with_room(buffer.set_state("stopped", &[]))).await??;
         Ok(recorder)
     }
 
@@ -259,6 +259,17 @@ impl Agent {
             self.buffer.ask(move |buffer| buffer.sign(unsigned.seq, envelope.bytes())).await??;
         }
         Ok(())
+    }
+}
+
+/// A full disk is a normal state: what could not be remembered costs one record more at the next start.
+pub(crate) fn with_room(stored: Result<(), buffer::BufferError>) -> Result<(), buffer::BufferError> {
+    match stored {
+        Err(buffer::BufferError::Full) => {
+            warn!("no space to remember what the next start would know");
+            Ok(())
+        }
+        stored => stored,
     }
 }
 

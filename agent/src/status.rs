@@ -238,12 +238,11 @@ impl Shared {
     }
 
     /// The newest checkpoint that was checked, and what the clocks differ by.
-    pub(crate) fn compared(&self, anchor: Option<proof::wire::Anchor>, skew_ms: i64) {
+    pub(crate) fn compared(&self, anchor: proof::wire::Anchor, skew_ms: Option<i64>) {
         let mut inner = self.lock();
-        inner.skew_ms = Some(skew_ms);
-        let size = |anchor: &Option<proof::wire::Anchor>| anchor.as_ref().map_or(0, |anchor| anchor.size);
-        if size(&anchor) > size(&inner.anchor) {
-            inner.anchor = anchor;
+        inner.skew_ms = skew_ms.or(inner.skew_ms);
+        if anchor.size > inner.anchor.as_ref().map_or(0, |known| known.size) {
+            inner.anchor = Some(anchor);
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use buffer::{Handle, Outgoing};
+use buffer::{BufferError, Handle, Outgoing};
 use daemon::{Backoff, Clock, Hold, Sleep, Stopwatch};
 use proof::presence::Presence;
 use proof::{Answer, EntryId, Parcel, wire};
@@ -38,6 +38,9 @@ const IMPATIENCE: Duration = Duration::from_secs(2);
 
 /// After a refusal the same proof is not sent again for this long.
 const REFUSED: Duration = Duration::from_secs(300);
+
+/// A receipt whose answer is this much later than what it certifies is a repeated one, ms.
+const FIRST_ANSWER_MS: i64 = 30_000;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -376,8 +379,7 @@ impl Uplink {
         for answer in answers.drain(..) {
             match answer {
                 Answer::Receipt { entry, server_ms, receipt } => {
-                    if self.is_good(entry, &receipt, now_ms - server_ms) {
-                        self.flying.remove(&entry);
+                    if self.is_good(entry, &receipt, (now_ms, server_ms)) {
                         good.insert(entry, receipt.encode_to_vec());
                     }
                 }
@@ -387,9 +389,20 @@ impl Uplink {
                 Answer::Want { have, .. } => self.note_want(have),
             }
         }
-        if !good.is_empty() {
-            self.shared.link(|link| link.refusal = None);
-            self.buffer.ask(move |buffer| buffer.all_receipted(&good, now_ms)).await??;
+        if good.is_empty() {
+            return Ok(());
+        }
+        self.shared.link(|link| link.refusal = None);
+        let entries: Vec<EntryId> = good.keys().copied().collect();
+        match self.buffer.ask(move |buffer| buffer.all_receipted(&good, now_ms)).await? {
+            Ok(_) => {
+                for entry in entries {
+                    self.flying.remove(&entry);
+                }
+            }
+            // They stay on their way, and are sent and answered again when nothing comes of it.
+            Err(BufferError::Full) => warn!(receipts = entries.len(), "no space for receipts: asking again"),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -397,6 +410,8 @@ impl Uplink {
     /// Sends from where the ledger stands. Asked for the same again, it waits as for a receipt: what it can send is on
     /// its way, and what it does not have any more comes no sooner.
     fn note_want(&mut self, have: u64) {
+        // Nobody signed this: more than was sent it cannot hold.
+        let have = have.min(self.sent);
         let same = self.wanted.as_ref().filter(|wanted| wanted.have == have);
         if same.is_some_and(|wanted| wanted.since.elapsed() < PATIENCE) {
             return;
@@ -408,11 +423,15 @@ impl Uplink {
         self.drain = true;
     }
 
-    fn is_good(&self, entry: EntryId, receipt: &wire::Receipt, skew_ms: i64) -> bool {
+    fn is_good(&self, entry: EntryId, receipt: &wire::Receipt, (now_ms, server_ms): (i64, i64)) -> bool {
         match proof::log::check_receipt(receipt, entry, &self.identity.log_vkey) {
             Ok(checked) => {
                 let anchor = wire::Anchor { hash: checked.root.to_vec(), size: checked.size };
-                self.shared.compared(Some(anchor), skew_ms);
+                // What the log signed is compared, and only in the first answer: a repeated one has the time of old.
+                let received_ms = checked.entry.recv_ms;
+                let first = self.flying.contains_key(&entry)
+                    && (0..=FIRST_ANSWER_MS).contains(&server_ms.saturating_sub(received_ms));
+                self.shared.compared(anchor, first.then(|| now_ms.saturating_sub(received_ms)));
                 true
             }
             Err(error) => {
@@ -440,7 +459,10 @@ impl Uplink {
         for entry in refused {
             self.refused.insert(entry, Stopwatch::start());
             let (name, text) = (name.clone(), text.clone());
-            self.buffer.ask(move |buffer| buffer.refused(entry, &name, &text, now_ms)).await??;
+            match self.buffer.ask(move |buffer| buffer.refused(entry, &name, &text, now_ms)).await? {
+                Ok(()) | Err(BufferError::Full) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
