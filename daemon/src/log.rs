@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn rules_are_read_before_they_are_taken() {
-        for wrong in ["", " ", "info,,=", "collectors=loud", &"a".repeat(2_000)] {
+        for wrong in ["", " ", "collectors=loud", "a=b=c", &"a".repeat(2_000)] {
             assert!(matches!(set_log_rules(wrong), Err(LogRulesError::Unreadable { .. })), "{wrong}");
         }
         log_to_stderr(Level::INFO);

@@ -25,8 +25,8 @@ cargo xtask test [--no-foreign | --require-foreign]
     Chromium) with what is there or can be installed. --require-foreign makes a skip a failure.
 cargo xtask ci
     Everything a change must pass: the quick checks, the tests with nothing skipped, the demo once.
-cargo xtask cross <aarch64 | armv7 | arm | x86_64 | riscv64>
-    The gateway's program as one static executable, in dist/.
+cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch64 | all> [--set small|standard|full] [--twice]
+    The gateway's program as one static executable each, in dist/; --twice builds again and compares the bytes.
 cargo xtask structure | units | deny
     One check alone: the rules of the tree, the systemd units, licences and bans.
 ";
@@ -49,8 +49,8 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
         ["test", "--no-foreign"] => test::run(foreign::Wish::None),
         ["test", "--require-foreign"] => test::run(foreign::Wish::All),
         ["ci"] => ci::run(),
-        ["cross", architecture] => {
-            command::Command::new("cross/build.sh").args([architecture]).run()?;
+        ["cross", rest @ ..] if !rest.is_empty() => {
+            command::Command::new("cross/build.sh").args(rest).run()?;
             Ok(())
         }
         ["structure"] => structure::run(),
