@@ -37,7 +37,7 @@ pub enum Payload {
     /// What is watched, and what it stands for.
     Manifest(Box<wire::ManifestBody>),
     /// A silence, declared.
-    Outage(wire::Outage),
+    Outage(Box<wire::Outage>),
     /// Of a later version: stored and receipted, not understood.
     Unknown(String),
 }
@@ -167,7 +167,7 @@ impl Payload {
                     outage.last_seq <= MAX_SEQ && outage.lost_from_seq <= outage.last_seq,
                     "lost sequences beyond the last one",
                 )?;
-                Ok(Self::Outage(outage))
+                Ok(Self::Outage(Box::new(outage)))
             }
             other => Ok(Self::Unknown(other.to_owned())),
         }

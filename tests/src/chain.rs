@@ -60,7 +60,7 @@ impl Chain {
     /// Its declared outages, in order.
     pub fn outages(&self) -> impl Iterator<Item = &wire::Outage> {
         self.payloads.iter().filter_map(|payload| match payload {
-            Payload::Outage(outage) => Some(outage),
+            Payload::Outage(outage) => Some(&**outage),
             Payload::Window(_) | Payload::Manifest(_) | Payload::Unknown(_) => None,
         })
     }
