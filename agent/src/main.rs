@@ -173,6 +173,7 @@ async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<E
         all_answered &= probed.as_ref().is_ok_and(|probe| probe.refused.is_none());
         print::out(&print::probe(source, &probed))?;
     }
+    give_to_owner(&config.state_dir)?;
     Ok(if all_answered { Exit::Ok } else { Exit::No })
 }
 
@@ -194,11 +195,35 @@ async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -
         }
     }
     let enrolment = agent::enrol(&config.state_dir, server, token.trim()).await?;
+    give_to_owner(&config.state_dir)?;
     print::out(&format!(
         "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n",
         enrolment.agent, enrolment.kid, enrolment.project
     ))?;
     Ok(Exit::Ok)
+}
+
+/// Gives what this command made in the state directory to the directory's owner. Root asks and enrols; the service runs
+/// as a user of its own, who must be able to read the keys.
+fn give_to_owner(state_dir: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let Ok(owner) = std::fs::metadata(state_dir) else { return Ok(()) };
+    let mut folders = vec![state_dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let (path, made) = (entry.path(), entry.metadata()?);
+            if made.is_dir() {
+                folders.push(path.clone());
+            }
+            // Of another owner only when root made it: others can make nothing here.
+            if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) && !made.is_symlink() {
+                chown(&path, Some(owner.uid()), Some(owner.gid()))
+                    .with_context(|| format!("could not give {} to its directory's owner", path.display()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_line() -> anyhow::Result<String> {
