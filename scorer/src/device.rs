@@ -1,7 +1,7 @@
 //! What was seen of the declared production devices: M14 to M17 and the strips.
 
 use crate::assessment::{DayFact, DeviceDay, DeviceStrip};
-use crate::history::{Chain, Slots, SourceView};
+use crate::history::{Chain, Slots, SourceKey, SourceView};
 use crate::minutes::Minutes;
 use crate::project::DeclaredDevice;
 use crate::view::View;
@@ -10,6 +10,8 @@ use crate::view::View;
 pub(crate) struct Device<'a> {
     pub(crate) declared: &'a DeclaredDevice,
     pub(crate) connected: bool,
+    /// A manifest of the firm's gateways names it, or did.
+    mapped: bool,
     pub(crate) strip: Vec<DeviceDay>,
     /// Questions answered and due in planned minutes of W, those of silent gateways included.
     pub(crate) slots: (u64, u64),
@@ -21,23 +23,41 @@ pub(crate) struct Device<'a> {
 
 /// All declared devices over days `from..=to`.
 pub(crate) fn devices<'a>(view: &View<'a>, from: usize, to: usize) -> Vec<Device<'a>> {
-    view.project.devices.iter().map(|declared| device(view, declared, from, to)).collect()
+    let mut devices: Vec<_> =
+        view.project.devices.iter().map(|declared| device(view, declared, from, to)).collect();
+    due_of_unmapped(&mut devices, view, from, to);
+    devices
+}
+
+/// Questions that would have been due to devices that no manifest names: as many as to the others on average, or one
+/// a planned minute where there are no others.
+fn due_of_unmapped(devices: &mut [Device<'_>], view: &View<'_>, from: usize, to: usize) {
+    let planned = view.days[from..=to].iter().map(|day| u64::from(day.plan.minutes.count())).sum::<u64>();
+    let asked = devices.iter().filter(|device| device.mapped && device.declared.declared_networked);
+    let (count, due) = asked.fold((0, 0), |(count, due), device| (count + 1, due + device.slots.1));
+    let average = u64::checked_div(due, count).filter(|due| *due > 0).unwrap_or(planned);
+    for device in devices.iter_mut().filter(|device| !device.mapped) {
+        device.slots = (0, average);
+        device.longest_gap = u32::try_from(planned).unwrap_or(u32::MAX);
+    }
 }
 
 fn device<'a>(view: &View<'a>, declared: &'a DeclaredDevice, from: usize, to: usize) -> Device<'a> {
     let found = declared.source.and_then(|(agent, index)| {
         let (_, chain) = view.chains().find(|(id, _)| *id == agent)?;
-        Some((index, chain, chain.sources.get(&index)?))
+        let (key, source) = chain.sources.meant(index)?;
+        Some((key, chain, source))
     });
     let mut device = Device {
         declared,
         connected: false,
+        mapped: found.is_some(),
         strip: Vec::new(),
         slots: (0, 0),
         longest_gap: 0,
         series: (0, 0),
     };
-    let Some((index, chain, source)) = found else {
+    let Some((key, chain, source)) = found else {
         let planned =
             |day: &crate::view::Day| DeviceDay { planned: day.plan.minutes.count(), ..DeviceDay::default() };
         device.strip = view.days.iter().map(planned).collect();
@@ -48,7 +68,7 @@ fn device<'a>(view: &View<'a>, declared: &'a DeclaredDevice, from: usize, to: us
     for (at, day) in view.days.iter().enumerate() {
         let planned = day.plan.minutes;
         let of_agent = chain.days.get(&day.index);
-        let of_source = of_agent.and_then(|day| day.sources.get(&index));
+        let of_source = of_agent.and_then(|day| day.sources.get(&key));
         let up = of_agent.map(|day| day.up).unwrap_or_default();
         let online = of_source.map(|day| day.seen().held(source.hold_minutes)).unwrap_or_default();
         let watched = planned.and(&up);
@@ -68,7 +88,7 @@ fn device<'a>(view: &View<'a>, declared: &'a DeclaredDevice, from: usize, to: us
         }
     }
     device.connected = answered_days > 0 && answered_days >= 10.min(watched_days.div_ceil(2));
-    device.series = series(view, chain, source, index, from, to);
+    device.series = series(view, chain, source, key, from, to);
     device
 }
 
@@ -111,7 +131,7 @@ fn series(
     view: &View<'_>,
     chain: &Chain,
     source: &SourceView,
-    index: u32,
+    key: SourceKey,
     from: usize,
     to: usize,
 ) -> (u32, u32) {
@@ -119,7 +139,7 @@ fn series(
     let mut live = 0;
     for point in &source.signals {
         let days =
-            chain.days.range(first..=last).filter_map(|(_, day)| day.sources.get(&index)?.points.get(point));
+            chain.days.range(first..=last).filter_map(|(_, day)| day.sources.get(&key)?.points.get(point));
         let (mut with_samples, mut varied) = (0, 0);
         for day in days.filter(|day| day.ok > 1) {
             with_samples += 1;
@@ -131,6 +151,13 @@ fn series(
 }
 
 impl Device<'_> {
+    /// Minutes of a day in which it should have answered: the planned ones in which its gateway was up, since nothing
+    /// is said where nothing was observed; all planned ones where no manifest ever named it.
+    fn due(&self, at: usize) -> u32 {
+        let day = &self.strip[at];
+        if self.mapped { day.watched } else { day.planned }
+    }
+
     /// For the page.
     pub(crate) fn page(&self) -> DeviceStrip {
         DeviceStrip {
@@ -145,30 +172,30 @@ impl Device<'_> {
     }
 }
 
-/// Online and watched minutes of the declared networked devices in W: M15.
+/// Online and due minutes of the declared networked devices in W: M15.
 pub(crate) fn online(devices: &[Device<'_>], from: usize, to: usize) -> (u64, u64) {
     let networked = devices.iter().filter(|device| device.declared.declared_networked);
-    networked.flat_map(|device| &device.strip[from..=to]).fold((0, 0), |(online, watched), day| {
-        (online + u64::from(day.online), watched + u64::from(day.watched))
+    let minutes = networked.flat_map(|device| (from..=to).map(move |at| (device, at)));
+    minutes.fold((0, 0), |(online, due), (device, at)| {
+        (online + u64::from(device.strip[at].online), due + u64::from(device.due(at)))
     })
+}
+
+/// U3's condition: devices online half of the due time. Met without a look only where none was declared as networked.
+pub(crate) fn half_online(devices: &[Device<'_>], from: usize, to: usize) -> bool {
+    let (online, due) = online(devices, from, to);
+    let declared = devices.iter().any(|device| device.declared.declared_networked);
+    !declared || (due > 0 && online * 2 >= due)
 }
 
 /// The days behind a device metric: online minutes of all networked devices.
 pub(crate) fn days(view: &View<'_>, devices: &[Device<'_>], from: usize, to: usize) -> Vec<DayFact> {
     let networked: Vec<_> = devices.iter().filter(|device| device.declared.declared_networked).collect();
-    let watched = |at: &usize| networked.iter().any(|device| device.strip[*at].watched > 0);
+    let due = |at: usize| networked.iter().map(|device| u64::from(device.due(at))).sum::<u64>();
     let fact = |at: usize| {
-        let sum = |minutes: fn(&DeviceDay) -> u32| {
-            networked.iter().map(|device| u64::from(minutes(&device.strip[at]))).sum::<u64>()
-        };
-        let online = sum(|day| day.online);
+        let online = networked.iter().map(|device| u64::from(device.strip[at].online)).sum::<u64>();
         let day = &view.days[at];
-        DayFact {
-            date: day.date,
-            hit: online * 2 >= sum(|day| day.watched),
-            count: online,
-            spans: day.spans.clone(),
-        }
+        DayFact { date: day.date, hit: online * 2 >= due(at), count: online, spans: day.spans.clone() }
     };
-    (from..=to).filter(watched).map(fact).collect()
+    (from..=to).filter(|at| due(*at) > 0).map(fact).collect()
 }

@@ -9,16 +9,19 @@
 
 use std::collections::BTreeMap;
 
-use proof::wire::{self, Outcome};
+use proof::wire::{self, Outcome, SourceKind};
 use proof::{AgentId, Cause};
 
 use crate::grade::Grade;
 
 mod chain;
 mod day;
+mod sources;
 
-pub(crate) use chain::{Chain, SourceView};
+pub(crate) use chain::Chain;
 pub(crate) use day::{AgentDay, Slots, UseKey};
+pub use sources::SourceKey;
+pub(crate) use sources::SourceView;
 
 /// One entry of the ledger.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +83,18 @@ impl History {
     /// Windows folded so far.
     pub fn windows(&self) -> u64 {
         self.chains.values().map(|chain| chain.windows).sum()
+    }
+
+    /// What stays of the source that a gateway's newest manifest gives this index, whatever the next one numbers it.
+    pub fn source(&self, agent: AgentId, index: u32) -> Option<SourceKey> {
+        self.chains.get(&agent)?.sources.in_force(index)
+    }
+
+    /// The index and kind that a source has, or had before it was taken out; `None` where the index is another's now.
+    pub fn numbered(&self, agent: AgentId, source: SourceKey) -> Option<(u32, SourceKind)> {
+        let sources = &self.chains.get(&agent)?.sources;
+        let index = sources.get(source)?.index;
+        sources.meant(index).filter(|(key, _)| *key == source).map(|(_, view)| (index, view.kind))
     }
 
     pub(crate) fn chains(&self) -> &BTreeMap<AgentId, Chain> {

@@ -115,8 +115,7 @@ impl<'a> Case<'a> {
         let operators = self.usage.operators(&self.view);
         let needed = metric::accounts_green(&self.view);
         let in_use = self.first_use.map_or(0, |first| metric::time_in_use(&self.view, first, self.to));
-        let (online, watched) = device::online(&self.devices, self.from, self.to);
-        let machines = watched == 0 || online * 2 >= watched;
+        let machines = device::half_online(&self.devices, self.from, self.to);
         because.push(Text::new(
             format!("独立操作账号 {operators} 个（需 {needed} 个）"),
             format!("{operators} operator accounts ({needed} needed)"),
@@ -271,7 +270,10 @@ impl<'a> Case<'a> {
                 });
                 lines.push(GapLine {
                     agent,
-                    source: (gap.source != 0).then_some(gap.source),
+                    source: (gap.source != 0).then(|| {
+                        let of = gap.key.and_then(|key| chain.sources.get(key));
+                        of.map_or(gap.source, |view| view.index)
+                    }),
                     from_ms: gap.from_ms,
                     to_ms: gap.to_ms,
                     cause: gap.cause,

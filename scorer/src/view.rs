@@ -10,7 +10,7 @@ use proof::{AgentId, observation};
 use crate::assessment::{EvidenceMix, MAX_DAYS, Span, Text};
 use crate::calendar::Calendar;
 use crate::grade::Grade;
-use crate::history::{AgentDay, Chain, History, SourceView, UseKey, local};
+use crate::history::{AgentDay, Chain, History, SourceKey, SourceView, UseKey, local};
 use crate::lists::{self, Module};
 use crate::minutes::Minutes;
 use crate::plan::{DayPlan, plan};
@@ -60,7 +60,11 @@ pub(crate) struct Act {
 pub(crate) struct LogCover {
     pub(crate) agent: AgentId,
     pub(crate) source: u32,
+    /// Declared modules that it carries.
     pub(crate) modules: BTreeSet<Module>,
+    /// First and last day (since 1970-01-01) that it was in the manifest; the last of one that is there is open.
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
     /// Planned minutes observed, and of these the ones an accusation may stand on.
     pub(crate) days: Vec<(u32, u32)>,
 }
@@ -100,14 +104,17 @@ impl<'a> View<'a> {
         }
         let mut logs = Vec::new();
         for (agent, chain) in chains() {
-            for (source, view) in &chain.sources {
-                if view.is_log && !view.modules.is_disjoint(&declared) {
-                    let covered = days.iter().map(|day| log_minutes(chain, *source, view, day)).collect();
+            for (key, view) in chain.sources.iter().filter(|(_, view)| view.is_log()) {
+                let modules: BTreeSet<Module> = view.modules.intersection(&declared).copied().collect();
+                if !modules.is_empty() {
+                    let last = view.rows.map_or(i64::MIN, |(_, last)| last);
                     logs.push(LogCover {
                         agent: *agent,
-                        source: *source,
-                        modules: view.modules.clone(),
-                        days: covered,
+                        source: view.index,
+                        modules,
+                        since: view.rows.map(|(first, _)| first),
+                        until: view.taken_out.map(|_| last),
+                        days: days.iter().map(|day| log_minutes(chain, key, view, day)).collect(),
                     });
                 }
             }
@@ -123,9 +130,22 @@ impl<'a> View<'a> {
 
     /// Planned minutes of a day observed, and the decisive ones, by the worst-covered log that carries `module` (any
     /// declared one for `None`); zero where no log does.
+    ///
+    /// A log that was taken out speaks for the days it was in, and one that came later not against the days on which
+    /// others carried what it carries.
     pub(crate) fn observed(&self, at: usize, module: Option<Module>) -> (u32, u32) {
-        let logs = self.logs.iter().filter(|log| module.is_none_or(|module| log.modules.contains(&module)));
-        let worst = logs.map(|log| log.days[at]).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
+        let day = self.days[at].index;
+        let logs =
+            || self.logs.iter().filter(|log| module.is_none_or(|module| log.modules.contains(&module)));
+        let carried = |wanted: &Module| logs().any(|log| log.is_in(day) && log.modules.contains(wanted));
+        let replaced = |log: &LogCover| match module {
+            Some(module) => carried(&module),
+            None => log.modules.iter().all(carried),
+        };
+        let speaks = |log: &&LogCover| {
+            log.is_in(day) || (log.until.is_none_or(|until| day <= until) && !replaced(log))
+        };
+        let worst = logs().filter(speaks).map(|log| log.days[at]).reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)));
         worst.unwrap_or_default()
     }
 
@@ -188,6 +208,12 @@ impl<'a> View<'a> {
     }
 }
 
+impl LogCover {
+    fn is_in(&self, day: i64) -> bool {
+        self.since.is_some_and(|since| since <= day) && self.until.is_none_or(|until| day <= until)
+    }
+}
+
 impl Day {
     fn take(&mut self, agent: AgentId, of_agent: &AgentDay, declared: &BTreeSet<Module>) {
         self.spans.extend(of_agent.span(agent));
@@ -233,7 +259,7 @@ fn counts(key: &UseKey) -> bool {
 
 /// Planned minutes of a day in which a log was readable: live within three cadences, read back without a break, or
 /// before the agent came where the log itself speaks. The second figure leaves out grade C.
-fn log_minutes(chain: &Chain, source: u32, view: &SourceView, day: &Day) -> (u32, u32) {
+fn log_minutes(chain: &Chain, source: SourceKey, view: &SourceView, day: &Day) -> (u32, u32) {
     let planned = &day.plan.minutes;
     if planned.is_empty() {
         return (0, 0);

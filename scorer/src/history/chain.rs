@@ -1,11 +1,12 @@
 //! One gateway's chain, folded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use proof::wire::{self, ActorClass, Origin, Outcome, Role, SourceKind};
+use proof::wire::{self, ActorClass, Origin, Outcome};
 use proof::{Cause, observation};
 
 use super::day::{AgentDay, PointDay, SourceDay, Tally, UseKey};
+use super::sources::{SourceKey, Sources};
 use super::{Content, Entry, cause, each_day, grade, local};
 use crate::assessment::MAX_DAYS;
 use crate::grade::Grade;
@@ -26,30 +27,13 @@ pub(crate) struct Chain {
     pub(crate) unmapped: u64,
     /// The manifest's clock is not the project's.
     pub(crate) other_clock: bool,
-    pub(crate) sources: BTreeMap<u32, SourceView>,
+    pub(crate) sources: Sources,
     modules: BTreeMap<u32, Module>,
     pub(crate) days: BTreeMap<i64, AgentDay>,
     pub(crate) gaps: Vec<GapSpan>,
     /// End and sequence number of the latest window.
     end: Option<(i64, u64)>,
-    logs: BTreeMap<u32, LogPlace>,
-}
-
-/// A source as the latest manifest describes it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SourceView {
-    pub(crate) is_log: bool,
-    /// Minutes an answer holds: three cadences.
-    pub(crate) hold_minutes: u32,
-    pub(crate) cadence_s: u32,
-    pub(crate) modules: BTreeSet<Module>,
-    running: BTreeSet<u32>,
-    /// Signal points of the manifest.
-    pub(crate) signals: BTreeSet<u32>,
-    /// The first local day it answered.
-    pub(crate) first_day: Option<i64>,
-    /// Days that records read back from before then are dated on.
-    pub(crate) spoken: BTreeSet<i64>,
+    logs: BTreeMap<SourceKey, LogPlace>,
 }
 
 /// How far a log has been read, and when.
@@ -62,8 +46,10 @@ struct LogPlace {
 /// A hole in what one source or the whole gateway saw.
 #[derive(Debug, Clone)]
 pub(crate) struct GapSpan {
-    /// 0 is the whole gateway.
+    /// As numbered in the record; 0 is the whole gateway.
     pub(crate) source: u32,
+    /// Which one that was.
+    pub(crate) key: Option<SourceKey>,
     pub(crate) cause: Cause,
     pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
@@ -91,9 +77,10 @@ impl Chain {
         self.last_seq = entry.seq;
         match entry.content {
             Content::Window { window, use_rows } => self.window(entry, window, use_rows, offset),
-            Content::Manifest(body) => self.manifest(body, offset),
+            Content::Manifest(body) => self.manifest(entry.seq, body, offset),
             Content::Outage(outage) => self.gap(GapSpan {
                 source: 0,
+                key: None,
                 cause: cause(outage.cause),
                 from_ms: outage.from_ms,
                 to_ms: outage.to_ms,
@@ -105,26 +92,10 @@ impl Chain {
         }
     }
 
-    fn manifest(&mut self, body: &wire::ManifestBody, offset: i32) {
+    fn manifest(&mut self, seq: u64, body: &wire::ManifestBody, offset: i32) {
         self.other_clock |= body.utc_offset_minutes != offset;
         self.modules = body.modules.iter().map(|module| (module.code, Module::of(&module.name))).collect();
-        self.sources.retain(|index, _| body.sources.iter().any(|source| source.index == *index));
-        for source in &body.sources {
-            let known = self.sources.entry(source.index).or_default();
-            known.is_log = match source.kind() {
-                SourceKind::Log | SourceKind::Table => true,
-                SourceKind::Modbus | SourceKind::Opcua | SourceKind::Unspecified => false,
-            };
-            known.cadence_s = source.cadence_s.clamp(1, 3_600);
-            known.hold_minutes = (known.cadence_s * 3).div_ceil(60);
-            known.modules =
-                source.modules.iter().filter_map(|code| self.modules.get(code).copied()).collect();
-            let with_role = |role| move |point: &&wire::Point| point.role() == role;
-            known.running =
-                source.points.iter().filter(with_role(Role::Running)).map(|point| point.index).collect();
-            known.signals =
-                source.points.iter().filter(|point| point.signal).map(|point| point.index).collect();
-        }
+        self.sources.follow(body, &self.modules, seq);
     }
 
     fn window(
@@ -147,6 +118,7 @@ impl Chain {
         for gap in window.gaps.iter().take(1_000) {
             self.gap(GapSpan {
                 source: gap.source,
+                key: self.sources.in_force(gap.source),
                 cause: cause(gap.cause),
                 from_ms: start + i64::from(gap.from_s) * 1_000,
                 to_ms: start + i64::from(gap.to_s) * 1_000,
@@ -187,6 +159,7 @@ impl Chain {
         if !declared {
             self.gap(GapSpan {
                 source: 0,
+                key: None,
                 cause: Cause::Unknown,
                 from_ms: end,
                 to_ms: start_ms,
@@ -203,7 +176,8 @@ impl Chain {
             return;
         }
         let joined = self.gaps.iter_mut().rev().take(64).find(|last| {
-            last.source == gap.source
+            last.key == gap.key
+                && last.source == gap.source
                 && last.cause == gap.cause
                 && last.undeclared == gap.undeclared
                 && (gap.from_ms - last.to_ms).abs() <= SEAM_MS
@@ -227,12 +201,14 @@ impl Chain {
         let Self { sources, days, .. } = self;
         let today = &mut days.entry(day).or_default().sources;
         for row in &window.sources {
-            let Some(view) = sources.get_mut(&row.source) else { continue };
+            let Some(key) = sources.in_force(row.source) else { continue };
+            let Some(view) = sources.get_mut(key) else { continue };
+            view.rows = Some(view.rows.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
             if row.ok > 0 && view.first_day.is_none_or(|first| day < first) {
                 view.first_day = Some(day);
             }
-            let source = today.entry(row.source).or_default();
-            if !view.is_log {
+            let source = today.entry(key).or_default();
+            if !view.is_log() {
                 let slot = &mut source.slots.get_or_insert_default().0[(minute / 10) as usize];
                 slot.0 = slot.0.saturating_add(u16::try_from(row.expected()).unwrap_or(u16::MAX));
                 slot.1 = slot.1.saturating_add(u16::try_from(row.ok.min(row.expected())).unwrap_or(u16::MAX));
@@ -241,11 +217,12 @@ impl Chain {
             minutes.add_ten(minute, row.online());
         }
         for shape in window.shapes.iter().take(64) {
-            let Some(view) = sources.get(&shape.source) else { continue };
+            let Some(key) = sources.in_force(shape.source) else { continue };
+            let Some(view) = sources.get(key) else { continue };
             if !view.signals.contains(&shape.point) {
                 continue;
             }
-            let source: &mut SourceDay = today.entry(shape.source).or_default();
+            let source: &mut SourceDay = today.entry(key).or_default();
             if view.running.contains(&shape.point) {
                 source.running.add_ten(minute, shape.running);
             }
@@ -260,14 +237,15 @@ impl Chain {
     fn log_places(&mut self, window: &wire::Window, end_ms: i64, offset: i32) {
         for log in window.logs.iter().take(1_000) {
             let answered = window.sources.iter().any(|row| row.source == log.source && row.ok > 0);
-            if !answered || !self.sources.get(&log.source).is_some_and(|view| view.is_log) {
+            let Some(key) = self.sources.in_force(log.source).filter(|_| answered) else { continue };
+            if !self.sources.get(key).is_some_and(|view| view.is_log()) {
                 continue;
             }
-            let before = self.logs.insert(log.source, LogPlace { to: log.to, end_ms });
+            let before = self.logs.insert(key, LogPlace { to: log.to, end_ms });
             let Some(before) = before.filter(|before| before.to == log.from) else { continue };
             let days = &mut self.days;
             each_day(before.end_ms, window.start_ms, offset, |day, from, to| {
-                days.entry(day).or_default().sources.entry(log.source).or_default().recovered.add(from, to);
+                days.entry(day).or_default().sources.entry(key).or_default().recovered.add(from, to);
             });
         }
     }
@@ -312,9 +290,10 @@ impl Chain {
             grade,
         };
         let decides = grade.decides() && key.origin != Origin::Declared;
-        if let Some(view) = self.sources.get_mut(&rows.source[at])
-            && decides
+        if decides
             && key.origin == Origin::Backfill
+            && let Some(source) = self.sources.in_force(rows.source[at])
+            && let Some(view) = self.sources.get_mut(source)
         {
             view.spoken.insert(day);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proof::wire::{ActorClass, Origin};
 
+use super::sources::SourceKey;
 use crate::assessment::Span;
 use crate::grade::Grade;
 use crate::lists::Module;
@@ -20,7 +21,7 @@ pub(crate) struct AgentDay {
     pub(crate) windows: [u64; 4],
     /// Windows whose use rows did not come.
     pub(crate) rows_missing: u32,
-    pub(crate) sources: BTreeMap<u32, SourceDay>,
+    pub(crate) sources: BTreeMap<SourceKey, SourceDay>,
     /// Actions dated on the day.
     pub(crate) uses: BTreeMap<UseKey, Tally>,
     /// First and last minutes of human key-action rows, by actor, where they may decide.

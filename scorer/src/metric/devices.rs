@@ -45,21 +45,21 @@ fn connection(case: &Case<'_>) -> Metric {
 
 fn online(case: &Case<'_>) -> Metric {
     let formula = Text::new(
-        "申报联网设备的在线分钟 ÷ 采集网关在运行的计划分钟（应答在三个采集周期内有效）",
-        "online minutes of declared networked devices / planned minutes watched by the gateway (an answer holds for three cadences)",
+        "申报联网设备的在线分钟 ÷ 计划分钟（应答在三个采集周期内有效；网关停机的分钟不计，从未接入的设备计全部计划分钟）",
+        "online minutes of declared networked devices / their planned minutes (an answer holds for three cadences; minutes of a silent gateway are left out, a device that was never connected counts with all)",
     );
-    let (online, watched) = device::online(&case.devices, case.from, case.to);
+    let (online, due) = device::online(&case.devices, case.from, case.to);
     let mut metric =
         blank(case, MetricId::M15, Text::new("设备在线率", "device online rate"), formula, Unit::Percent)
-            .share(case, online, watched);
+            .share(case, online, due);
     metric.days = device::days(&case.view, &case.devices, case.from, case.to);
     metric
 }
 
 fn continuity(case: &Case<'_>) -> Metric {
     let formula = Text::new(
-        "计划时段内有有效应答的采样点 ÷ 应有采样点（网关停机也计为缺失）；并看最长中断",
-        "sampling slots answered in planned time / slots due, the gateway's own absence included; and the longest gap",
+        "计划时段内有有效应答的采样点 ÷ 应有采样点（网关停机与从未接入的设备也计为缺失）；并看最长中断",
+        "sampling slots answered in planned time / slots due, the gateway's own absence and devices never connected included; and the longest gap",
     );
     let networked = || case.devices.iter().filter(|device| device.declared.declared_networked);
     let (answered, due) =
