@@ -9,6 +9,7 @@ use ledger::Entry;
 use proof::wire::{self, SourceKind};
 use proof::{AgentId, Envelope, Payload};
 use prost::Message as _;
+use scorer::history::SourceKey;
 use scorer::{Content, History};
 
 use crate::chart::Hour;
@@ -57,11 +58,13 @@ impl Places {
     }
 }
 
+/// Whose hours: a source that a manifest named, whatever its index, or a bare index of windows before any manifest.
+type Of = Result<SourceKey, u32>;
+
 #[derive(Debug, Clone, Default)]
 struct Chain {
     names: Names,
-    kinds: BTreeMap<u32, SourceKind>,
-    hours: BTreeMap<u32, BTreeMap<Date, [Hour; 24]>>,
+    hours: BTreeMap<Of, BTreeMap<Date, [Hour; 24]>>,
     places: Arc<Places>,
     last_recv_ms: Option<i64>,
 }
@@ -99,18 +102,22 @@ impl Fold {
         self.chains.iter().map(|(agent, chain)| (*agent, Arc::clone(&chain.places)))
     }
 
+    /// Each source by the index it has, or had before it was taken out. One whose index is another's now has no name
+    /// left to be shown under; its days stay in the day pages and, where it was declared, in the assessment.
     pub(super) fn strips(&self) -> Vec<SourceStrip> {
-        let of = |(agent, chain): (&AgentId, &Chain)| {
-            let agent = *agent;
-            let strip = |(source, days): (&u32, &BTreeMap<Date, [Hour; 24]>)| SourceStrip {
-                agent,
-                source: *source,
-                kind: chain.kinds.get(source).copied().unwrap_or(SourceKind::Unspecified),
-                days: days.clone(),
-            };
-            chain.hours.iter().map(strip).collect::<Vec<_>>()
-        };
-        self.chains.iter().flat_map(of).collect()
+        let mut strips = Vec::new();
+        for (agent, chain) in &self.chains {
+            for (of, days) in &chain.hours {
+                let numbered = match of {
+                    Ok(key) => self.history.numbered(*agent, *key),
+                    Err(index) => Some((*index, SourceKind::Unspecified)),
+                };
+                let Some((source, kind)) = numbered else { continue };
+                strips.push(SourceStrip { agent: *agent, source, kind, days: days.clone() });
+            }
+        }
+        strips.sort_by_key(|strip| (strip.agent, strip.source));
+        strips
     }
 
     /// Folds the next entry of the log.
@@ -128,13 +135,13 @@ impl Fold {
             Some(Payload::Window(window)) => {
                 self.counts.windows += 1;
                 claimed = window.start_ms;
-                chain.hours(window, self.offset);
+                let history = &self.history;
+                chain.hours(window, self.offset, |index| history.source(entry.agent, index).ok_or(index));
                 Content::Window { window, use_rows: uses.as_ref() }
             }
             Some(Payload::Manifest(body)) => {
                 self.counts.manifests += 1;
                 chain.names = Names::of(body);
-                chain.kinds = body.sources.iter().map(|source| (source.index, source.kind())).collect();
                 Content::Manifest(body)
             }
             Some(Payload::Outage(outage)) => {
@@ -164,7 +171,7 @@ impl Fold {
 impl Chain {
     /// Adds a window's minutes to the hours of its sources. A window lies within one hour: it is aligned to ten
     /// minutes, and one that is not counts where it starts.
-    fn hours(&mut self, window: &wire::Window, offset: i32) {
+    fn hours(&mut self, window: &wire::Window, offset: i32, of: impl Fn(u32) -> Of) {
         let Some(day) = date(window.start_ms, offset) else { return };
         let minute = window.start_ms.div_euclid(60_000) + i64::from(offset);
         let hour = usize::try_from(minute.div_euclid(60).rem_euclid(24)).unwrap_or(0);
@@ -174,7 +181,7 @@ impl Chain {
             let typed = window.logs.iter().filter(|log| log.source == row.source);
             let active = running.fold(0, |bits, shape| bits | shape.running)
                 | typed.fold(0, |bits, log| bits | log.events);
-            let days = self.hours.entry(row.source).or_default();
+            let days = self.hours.entry(of(row.source)).or_default();
             let at = &mut days.entry(day).or_insert([Hour::default(); 24])[hour];
             at.covered = at.covered.saturating_add(covered).min(60);
             at.online = at.online.saturating_add(ones(row.online())).min(60);
@@ -219,9 +226,9 @@ mod tests {
             ..Default::default()
         };
         for _ in 0..9 {
-            chain.hours(&window, 480);
+            chain.hours(&window, 480, Err);
         }
-        let hour = chain.hours[&1][&day(1970, 1, 1)][8];
+        let hour = chain.hours[&Err(1)][&day(1970, 1, 1)][8];
         assert_eq!(hour, Hour { covered: 60, online: 60, active: 27 });
     }
 }
