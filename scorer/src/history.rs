@@ -113,10 +113,10 @@ pub(crate) fn local(at_ms: i64, offset_minutes: i32) -> (i64, i64) {
 }
 
 /// Calls `put` with day and minutes `from..to` of each local day that `from_ms..to_ms` touches, at most 60 days.
-pub(crate) fn each_day(from_ms: i64, to_ms: i64, offset_minutes: i32, mut put: impl FnMut(i64, i64, i64)) {
+fn each_day(from_ms: i64, to_ms: i64, offset_minutes: i32, mut put: impl FnMut(i64, i64, i64)) {
     let (first, from) = local(from_ms, offset_minutes);
     let (last, to) = local(to_ms, offset_minutes);
-    for day in first..=last.min(first + 60) {
+    for day in first..=last.min(first.saturating_add(60)) {
         let start = if day == first { from } else { 0 };
         let end = if day == last { to } else { crate::DAY_MINUTES };
         if start < end {

@@ -8,7 +8,7 @@ use crate::assessment::{
 };
 use crate::calendar::Calendar;
 use crate::device::{self, Device};
-use crate::history::{History, each_day};
+use crate::history::{History, local};
 use crate::lists::Module;
 use crate::profile::Profile;
 use crate::project::{DeclaredModule, Project};
@@ -261,20 +261,16 @@ impl<'a> Case<'a> {
         let mut lines: Vec<GapLine> = Vec::new();
         for (agent, chain) in self.view.chains() {
             for gap in chain.gaps.iter().filter(|gap| gap.to_ms > from_ms) {
-                let mut planned = 0;
-                each_day(gap.from_ms, gap.to_ms, (offset_ms / crate::MINUTE_MS) as i32, |day, from, to| {
-                    let at = usize::try_from(day - days[0].index).ok().and_then(|at| days.get(at));
-                    let mut minutes = crate::minutes::Minutes::default();
-                    minutes.add(from, to);
-                    planned += at.map_or(0, |day| day.plan.minutes.and(&minutes).count());
-                });
+                // What lies before the first day shown is nobody's, and may be years of a clock that was not set.
+                let from = gap.from_ms.max(from_ms);
+                let planned = self.planned_between(from, gap.to_ms);
                 lines.push(GapLine {
                     agent,
                     source: (gap.source != 0).then(|| {
                         let of = gap.key.and_then(|key| chain.sources.get(key));
                         of.map_or(gap.source, |view| view.index)
                     }),
-                    from_ms: gap.from_ms,
+                    from_ms: from,
                     to_ms: gap.to_ms,
                     cause: gap.cause,
                     undeclared: gap.undeclared,
@@ -285,6 +281,21 @@ impl<'a> Case<'a> {
         }
         lines.sort_by_key(|line| (line.from_ms, line.agent, line.source));
         lines
+    }
+
+    /// Planned minutes of the view between two moments.
+    fn planned_between(&self, from_ms: i64, to_ms: i64) -> u32 {
+        let offset = (self.view.history.offset_ms() / crate::MINUTE_MS) as i32;
+        let (first, last) = (local(from_ms, offset), local(to_ms, offset));
+        let of_day = |day: &crate::view::Day| {
+            let from = if day.index == first.0 { first.1 } else { 0 };
+            let to = if day.index == last.0 { last.1 } else { crate::DAY_MINUTES };
+            let mut minutes = crate::minutes::Minutes::default();
+            minutes.add(from, to);
+            day.plan.minutes.and(&minutes).count()
+        };
+        let inside = |day: &&crate::view::Day| (first.0..=last.0).contains(&day.index);
+        self.view.days.iter().filter(inside).map(of_day).sum()
     }
 
     fn excluded(&self) -> Vec<ExcludedAccounts> {
@@ -313,6 +324,11 @@ impl<'a> Case<'a> {
             sum(|chain| chain.conflicts),
             "{} 条记录与同序号记录冲突，未计入",
             "{} entries conflict with another of their sequence and do not count",
+        );
+        note(
+            sum(|chain| chain.mistimed),
+            "{} 条记录的时间不合理，未计入",
+            "{} entries with impossible times do not count",
         );
         note(
             sum(|chain| chain.misdated),

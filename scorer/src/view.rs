@@ -281,12 +281,17 @@ fn log_minutes(chain: &Chain, source: SourceKey, view: &SourceView, day: &Day) -
     (all.count(), prompt.count())
 }
 
+/// Days before the contract from which windows may still lengthen the range: a gateway set up early.
+const EARLY_DAYS: i64 = 30;
+
 /// First and last day to look at: from the completion date or the first entry, whichever is earlier, to the last
-/// whole day before the assessment.
+/// whole day before the assessment. A clock that was never set dates no first entry.
 fn range(project: &Project, history: &History, as_of_ms: i64) -> (i64, i64) {
-    let last = local(as_of_ms, (history.offset_ms() / crate::MINUTE_MS) as i32).0 - 1;
+    let last = local(as_of_ms, (history.offset_ms() / crate::MINUTE_MS) as i32).0.saturating_sub(1);
     let last = last.clamp(index_of(Date::constant(2000, 1, 1)), index_of(Date::constant(2100, 1, 1)));
-    let seen = history.chains().values().filter_map(|chain| chain.days.keys().next().copied()).min();
+    let early = (index_of(project.dates.contract) - EARLY_DAYS).max(index_of(Date::constant(2020, 1, 1)));
+    let first_of = |chain: &Chain| chain.days.range(early..).next().map(|(day, _)| *day);
+    let seen = history.chains().values().filter_map(first_of).min();
     let completion = index_of(project.dates.completion);
     let first = seen.unwrap_or(completion).min(completion).min(last);
     (first.max(last - MAX_DAYS as i64 + 1), last)

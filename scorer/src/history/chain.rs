@@ -23,6 +23,8 @@ pub(crate) struct Chain {
     pub(crate) conflicts: u64,
     /// Rows dated after their window's end, or more than two years before it; they are not counted.
     pub(crate) misdated: u64,
+    /// Windows and outages that claim an impossible time; they are left out.
+    pub(crate) mistimed: u64,
     /// Key actions in use rows of modules that the catalogue does not know.
     pub(crate) unmapped: u64,
     /// The manifest's clock is not the project's.
@@ -61,6 +63,13 @@ pub(crate) struct GapSpan {
 /// Undeclared silence shorter than this is the seam between two windows.
 const SEAM_MS: i64 = 90_000;
 
+/// What a chain may claim to begin at: 2000 to 2100, in Unix ms. Sums of such times and a window's own offsets stay
+/// far from the ends of 64 bits.
+const POSSIBLE: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+
+/// A clock that shows a time before 2020 was never set: it says nothing of how long a silence lasted.
+const CLOCK_SET_MS: i64 = 1_577_836_800_000;
+
 /// Gaps kept of one gateway; the oldest go first.
 const MAX_GAPS: usize = 20_000;
 
@@ -73,21 +82,12 @@ impl Chain {
         if entry.seq <= self.last_seq {
             return;
         }
-        self.missing += entry.seq - self.last_seq - 1;
+        self.missing = self.missing.saturating_add(entry.seq - self.last_seq - 1);
         self.last_seq = entry.seq;
         match entry.content {
             Content::Window { window, use_rows } => self.window(entry, window, use_rows, offset),
             Content::Manifest(body) => self.manifest(entry.seq, body, offset),
-            Content::Outage(outage) => self.gap(GapSpan {
-                source: 0,
-                key: None,
-                cause: cause(outage.cause),
-                from_ms: outage.from_ms,
-                to_ms: outage.to_ms,
-                first: entry.seq,
-                last: entry.seq,
-                undeclared: false,
-            }),
+            Content::Outage(outage) => self.outage(entry.seq, outage),
             Content::Other => {}
         }
     }
@@ -98,6 +98,26 @@ impl Chain {
         self.sources.follow(body, &self.modules, seq);
     }
 
+    /// A silence that began by a clock that was never set began with the latest window, if any.
+    fn outage(&mut self, seq: u64, outage: &wire::Outage) {
+        let known = (outage.from_ms >= CLOCK_SET_MS).then_some(outage.from_ms);
+        match known.or(self.end.map(|(end, _)| end)) {
+            Some(from_ms) if POSSIBLE.contains(&from_ms) && POSSIBLE.contains(&outage.to_ms) => {
+                self.gap(GapSpan {
+                    source: 0,
+                    key: None,
+                    cause: cause(outage.cause),
+                    from_ms,
+                    to_ms: outage.to_ms,
+                    first: seq,
+                    last: seq,
+                    undeclared: false,
+                });
+            }
+            Some(_) | None => self.mistimed += 1,
+        }
+    }
+
     fn window(
         &mut self,
         entry: &Entry<'_>,
@@ -105,6 +125,10 @@ impl Chain {
         rows: Option<&wire::UseRows>,
         offset: i32,
     ) {
+        if !POSSIBLE.contains(&window.start_ms) {
+            self.mistimed += 1;
+            return;
+        }
         let grade = grade(entry, window);
         let length = i64::from(window.length_ms).min(proof::WINDOW_MS);
         let (start, end) = (window.start_ms, window.start_ms.saturating_add(length));
@@ -114,14 +138,16 @@ impl Chain {
         today.seqs = Some(today.seqs.map_or((entry.seq, entry.seq), |(first, _)| (first, entry.seq)));
         today.windows[grade.index()] += 1;
         today.rows_missing += u32::from(rows.is_none() && !window.use_digest.is_empty());
-        self.silence(start, entry.seq);
+        if start >= CLOCK_SET_MS {
+            self.silence(start, entry.seq);
+        }
         for gap in window.gaps.iter().take(1_000) {
             self.gap(GapSpan {
                 source: gap.source,
                 key: self.sources.in_force(gap.source),
                 cause: cause(gap.cause),
-                from_ms: start + i64::from(gap.from_s) * 1_000,
-                to_ms: start + i64::from(gap.to_s) * 1_000,
+                from_ms: start.saturating_add(i64::from(gap.from_s) * 1_000),
+                to_ms: start.saturating_add(i64::from(gap.to_s) * 1_000),
                 first: entry.seq,
                 last: entry.seq,
                 undeclared: false,
@@ -139,7 +165,7 @@ impl Chain {
         if let Some(rows) = rows {
             self.use_rows(entry.seq, rows, grade, local(end.max(start), offset).0);
         }
-        if self.end.is_none_or(|(latest, _)| latest < end) {
+        if start >= CLOCK_SET_MS && self.end.is_none_or(|(latest, _)| latest < end) {
             self.end = Some((end, entry.seq));
         }
     }
@@ -147,7 +173,7 @@ impl Chain {
     /// Records what lies between the latest window and this one, where no record declares it.
     fn silence(&mut self, start_ms: i64, seq: u64) {
         let Some((end, before)) = self.end else { return };
-        if start_ms - end <= SEAM_MS {
+        if start_ms.saturating_sub(end) <= SEAM_MS {
             return;
         }
         let declared = self.gaps.iter().rev().take(50).any(|gap| {
@@ -180,7 +206,7 @@ impl Chain {
                 && last.source == gap.source
                 && last.cause == gap.cause
                 && last.undeclared == gap.undeclared
-                && (gap.from_ms - last.to_ms).abs() <= SEAM_MS
+                && gap.from_ms.abs_diff(last.to_ms) <= SEAM_MS.unsigned_abs()
         });
         match joined {
             Some(last) => {
@@ -300,10 +326,10 @@ impl Chain {
         let count = u64::from(rows.count[at]);
         let today = self.days.entry(day).or_default();
         let tally = today.uses.entry(key).or_insert(Tally { count: 0, first: seq, last: seq });
-        tally.count += count;
+        tally.count = tally.count.saturating_add(count);
         tally.last = seq;
         if key.key_action && key.module == Module::UNMAPPED {
-            self.unmapped += count;
+            self.unmapped = self.unmapped.saturating_add(count);
         }
         if decides && key.key_action && observation::is_human(class) {
             let first = i64::from(rows.first_minute[at]).min(crate::DAY_MINUTES - 1);

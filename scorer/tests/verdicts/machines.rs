@@ -60,6 +60,7 @@ fn half_a_year(changes: impl Fn(u32, i64) -> u32) -> Plant {
         })
         .collect();
     let first = add(VISIT, -179);
+    plant.project.dates.contract = first;
     let day = i64::from(
         first.since((jiff::Unit::Day, jiff::civil::Date::constant(1970, 1, 1))).unwrap().get_days(),
     );

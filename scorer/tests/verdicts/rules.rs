@@ -175,3 +175,49 @@ fn folding_an_entry_twice_or_in_two_goes_changes_nothing() {
     again.day(FIRST, &[act(500, 1); 50]);
     assert_eq!(plant.judge(), again.judge());
 }
+
+#[test]
+fn windows_and_silences_of_impossible_times_are_left_out_and_counted() {
+    let mut plant = run(1, 3, |_| 5.0);
+    let before = plant.judge();
+    for start_ms in [i64::MAX, i64::MIN, i64::MAX - 600_000, 4_102_444_800_000, 0] {
+        let gap = |from_s, to_s| proof::wire::Gap { source: 1, cause: 88, from_s, to_s };
+        let window = proof::wire::Window {
+            start_ms,
+            length_ms: u32::MAX,
+            gaps: vec![gap(1, 2), gap(i32::MIN, i32::MAX)],
+            ..Default::default()
+        };
+        plant.push(i64::MAX, scorer::Content::Window { window: &window, use_rows: None });
+        let outage = proof::wire::Outage { from_ms: start_ms, to_ms: i64::MAX, ..Default::default() };
+        plant.push(i64::MIN, scorer::Content::Outage(&outage));
+    }
+    let after = plant.judge();
+    assert_eq!((after.level, &after.metrics, &after.gaps), (before.level, &before.metrics, &before.gaps));
+    assert_eq!(after.notes.first().unwrap().zh, "10 条记录的时间不合理，未计入");
+}
+
+#[test]
+fn a_clock_that_was_not_set_makes_neither_years_of_days_nor_one_endless_gap() {
+    // 1970 has no battery; 2015 is when the board's firmware was built.
+    for unset_ms in [0, 1_420_070_400_000] {
+        let mut plant = Plant::new();
+        let window = |start_ms| proof::wire::Window { start_ms, length_ms: 600_000, ..Default::default() };
+        let set_ms = 1_741_564_800_000; // 2025-03-10
+        let outage = |from_ms, to_ms| proof::wire::Outage { from_ms, to_ms, cause: 67, ..Default::default() };
+        for at in 0..6 {
+            let window = window(unset_ms + at * 600_000);
+            plant.push(set_ms, scorer::Content::Window { window: &window, use_rows: None });
+        }
+        plant.push(set_ms, scorer::Content::Outage(&outage(unset_ms + 3_600_000, set_ms)));
+        each_day(&mut plant, |plant, day, at, _| {
+            if at >= 5 {
+                plant.day(day, &[]);
+            }
+        });
+        let verdict = plant.judge();
+        assert_eq!(verdict.days.first().unwrap().date, FIRST);
+        let longest = verdict.gaps.iter().map(|gap| gap.to_ms - gap.from_ms).max().unwrap_or(0);
+        assert!(longest < 4 * 86_400_000, "{longest} ms");
+    }
+}
