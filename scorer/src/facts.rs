@@ -296,7 +296,7 @@ fn burst_flag(case: &Case<'_>) -> Option<Flag> {
         days_between(
             case,
             count.recent_from,
-            case.to,
+            count.until,
             |at| case.view.days[at].plan.working,
             |at| case.view.days[at].actions(None),
         )
@@ -357,12 +357,18 @@ fn burst_text(case: &Case<'_>) -> Option<Text> {
     let count = case.burst.as_ref()?;
     let index = count.index(&case.view)?;
     let (recent, days, base, base_days) = (count.recent, count.recent_days, count.base, count.base_days);
+    let until = case.date(count.until);
+    let (zh, en) = if count.until == case.to {
+        (String::new(), String::new())
+    } else {
+        (format!("（验收通知日 {until} 为止）"), format!(" up to the notice of {until}"))
+    };
     Some(Text::new(
         format!(
-            "最后 {days} 个工作日 {recent} 次关键业务动作，此前 {base_days} 个工作日 {base} 次（M20 = {index:.1}）"
+            "最后 {days} 个工作日{zh} {recent} 次关键业务动作，此前 {base_days} 个工作日 {base} 次（M20 = {index:.1}）"
         ),
         format!(
-            "{recent} key actions in the last {days} working days, {base} in the {base_days} before (M20 = {index:.1})"
+            "{recent} key actions in the last {days} working days{en}, {base} in the {base_days} before (M20 = {index:.1})"
         ),
     ))
 }

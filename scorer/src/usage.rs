@@ -238,6 +238,8 @@ pub(crate) fn too_young(
 /// The burst rule's counts: M20.
 #[derive(Debug, Clone)]
 pub(crate) struct BurstCount {
+    /// Last of the last working days: the visit, or the day of its notice.
+    pub(crate) until: usize,
     /// First day of the last working days.
     pub(crate) recent_from: usize,
     /// First day of the comparison.
@@ -252,9 +254,24 @@ pub(crate) struct BurstCount {
     pub(crate) base_days: u32,
 }
 
+/// The burst before the visit or, where it is the larger one, before the day its notice was given: who knows when the
+/// visit comes stages before it, who is warned stages after. One that holds most of the actions goes before one that
+/// does not, so that the choice never hides a flag.
+pub(crate) fn burst(view: &View<'_>, to: usize) -> Option<BurstCount> {
+    let notice = view.project.dates.notice.and_then(|date| view.at(date)).filter(|at| *at < to);
+    let visit = burst_until(view, to)?;
+    let Some(earlier) = notice.and_then(|at| burst_until(view, at)) else { return Some(visit) };
+    let limit = view.profile.threshold(crate::MetricId::M20).map_or(f64::MAX, |threshold| threshold.amber);
+    let size = |count: &BurstCount| {
+        let index = count.index(view).unwrap_or(-1.0);
+        (index > limit && count.share() > view.profile.burst.recent_share, index)
+    };
+    Some(if size(&earlier) > size(&visit) { earlier } else { visit })
+}
+
 /// Counts the last working days up to `to` and what came before, since the first key action; `None` where there is
 /// none, or nothing before the last days.
-pub(crate) fn burst(view: &View<'_>, to: usize) -> Option<BurstCount> {
+fn burst_until(view: &View<'_>, to: usize) -> Option<BurstCount> {
     let rule = &view.profile.burst;
     let working = |at: &usize| view.days[*at].plan.working;
     let recent: Vec<usize> = (0..=to).rev().filter(working).take(rule.recent_days as usize).collect();
@@ -264,6 +281,7 @@ pub(crate) fn burst(view: &View<'_>, to: usize) -> Option<BurstCount> {
     let base = Usage::count(view, base_from, recent_from.saturating_sub(1).max(base_from), None);
     let empty = base_from == recent_from;
     Some(BurstCount {
+        until: to,
         recent_from,
         base_from,
         recent: (recent_from..=to).map(|at| view.days[at].actions(None)).sum(),

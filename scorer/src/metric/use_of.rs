@@ -233,8 +233,8 @@ fn modules(case: &Case<'_>) -> Metric {
 fn burst(case: &Case<'_>) -> Metric {
     let rule = &case.view.profile.burst;
     let formula = Text::new(
-        "((末 10 个工作日动作数 + 1) ÷ 10) ÷ ((此前动作数 + 1) ÷ 此前已观测工作日数)，此前自首次关键业务动作起算",
-        "((key actions of the last 10 working days + 1) / 10) / ((key actions before + 1) / observed working days before), before = since the first key action",
+        "((末 10 个工作日动作数 + 1) ÷ 10) ÷ ((此前动作数 + 1) ÷ 此前已观测工作日数)，此前自首次关键业务动作起算；末 10 个工作日止于到访日或验收通知日，取较大者",
+        "((key actions of the last 10 working days + 1) / 10) / ((key actions before + 1) / observed working days before), before = since the first key action; the last days end with the visit or with the day of its notice, whichever gives more",
     );
     let metric = blank(
         case,
@@ -250,7 +250,7 @@ fn burst(case: &Case<'_>) -> Metric {
     let days = days_between(
         case,
         count.base_from,
-        case.to,
+        count.until,
         |at| case.view.days[at].plan.working,
         |at| case.view.days[at].actions(None),
     );

@@ -221,3 +221,26 @@ fn a_clock_that_was_not_set_makes_neither_years_of_days_nor_one_endless_gap() {
         assert!(longest < 4 * 86_400_000, "{longest} ms");
     }
 }
+
+#[test]
+fn a_burst_before_the_notice_is_not_hidden_by_quiet_days_before_the_visit() {
+    // Steady once a day; ten busy days up to the notice, then ten days as before.
+    let mut plant = run(1, 4, |left| match left {
+        11..=20 => 30.0,
+        _ => 1.0,
+    });
+    let index = |plant: &Plant| plant.judge().metric(MetricId::M20).unwrap().value;
+    assert!(index(&plant).is_none_or(|index| index < 3.0));
+    let notice = add(VISIT, -14);
+    plant.project.dates.notice = Some(notice);
+    let verdict = plant.judge();
+    assert!(index(&plant).unwrap() > 3.0, "{:?}", index(&plant));
+    let flag = verdict.flags.iter().find(|flag| flag.code == "R3").unwrap();
+    assert!(flag.indicators[0].text.zh.contains(&notice.to_string()), "{:?}", flag.indicators[0].text);
+    assert_eq!(flag.indicators[0].days.last().unwrap().date, notice);
+    // Who is warned and stages then is seen as before.
+    let mut warned = run(1, 4, |left| if left <= 10 { 30.0 } else { 1.0 });
+    let without = index(&warned);
+    warned.project.dates.notice = Some(notice);
+    assert_eq!((index(&warned), without.unwrap() > 3.0), (without, true));
+}
