@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::Text;
@@ -15,6 +16,8 @@ pub struct Profile {
     pub stamp: ProfileStamp,
     /// Green and amber of the metrics that have them.
     pub thresholds: BTreeMap<MetricId, Threshold>,
+    /// Dates between which real use must begin (M07); `None` judges no date.
+    pub window: Option<Window>,
     /// The evaluation period and what counts as observed.
     pub period: Period,
     /// When real use began (M07) and what an account is (M03).
@@ -38,6 +41,15 @@ pub struct Threshold {
     pub lower_is_better: bool,
     /// "proposal", or the city's document.
     pub origin: String,
+}
+
+/// The dates of a city's programme, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First day.
+    pub from: Date,
+    /// Last day.
+    pub to: Date,
 }
 
 /// The evaluation period W.
@@ -147,6 +159,7 @@ pub struct ProfileFile {
     pub origin: Option<String>,
     #[serde(default)]
     pub thresholds: BTreeMap<String, ThresholdFile>,
+    pub window: Option<WindowFile>,
     #[serde(default)]
     pub period: PeriodFile,
     #[serde(default)]
@@ -165,6 +178,14 @@ pub struct ThresholdFile {
     pub green: Option<f64>,
     pub amber: Option<f64>,
     pub origin: Option<String>,
+}
+
+/// `[window]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
+pub struct WindowFile {
+    pub from: Option<String>,
+    pub to: Option<String>,
 }
 
 /// `[period]`.
@@ -253,6 +274,7 @@ impl ProfileFile {
         let profile = Profile {
             stamp,
             thresholds,
+            window: self.window.and_then(|window| window.check(c)),
             period: self.period.check(c),
             first_use: self.first_use.check(c),
             burst: self.burst.check(c),
@@ -284,6 +306,20 @@ impl ThresholdFile {
             c.add(format!("{path}.amber"), "is stricter than green");
         }
         Some(Threshold { green, amber, lower_is_better, origin })
+    }
+}
+
+impl WindowFile {
+    fn check(self, c: &mut Complaints) -> Option<Window> {
+        let from = c.need("window.from", self.from);
+        let from = c.date("window.from", from);
+        let to = c.need("window.to", self.to);
+        let to = c.date("window.to", to);
+        let (from, to) = (from?, to?);
+        if to < from {
+            c.add("window.to", "lies before from");
+        }
+        Some(Window { from, to })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Case, Interval, Metric, MetricId, Status, Text, Unit, UseLevel};
 use super::{accounts_green, blank, day_facts, days_between, shift_pairs, time_in_use};
+use crate::profile::Window;
 use crate::view::index_of;
 
 pub(super) fn all(case: &Case<'_>) -> Vec<Metric> {
@@ -163,12 +164,32 @@ fn first_use(case: &Case<'_>) -> Metric {
     };
     let until =
         (first..=case.to).filter(|at| case.view.days[*at].plan.working).nth(rule.working_days as usize - 1);
+    let date = case.date(first);
+    let contract = case.view.project.dates.contract;
+    let window = case.view.profile.window;
+    let (status, thresholds, remark) = match window {
+        Some(Window { from, to }) => {
+            let inside = (from..=to).contains(&date) && date >= contract;
+            let text = Text::new(
+                format!("绿：{from} 至 {to}，且不早于合同日 {contract}（建议值）"),
+                format!("green: {from} to {to}, and not before the contract of {contract} (proposal)"),
+            );
+            let outside = Text::new("不在城市参数的日期窗口内", "outside the profile's window");
+            (if inside { Status::Green } else { Status::Amber }, text, (!inside).then_some(outside))
+        }
+        None => {
+            let text = Text::new("不评定：城市参数没有日期窗口", "not judged (no window in the profile)");
+            (Status::Info, Text::default(), Some(text))
+        }
+    };
     Metric {
-        value: Some(index_of(case.date(first)) as f64),
-        date: Some(case.date(first)),
-        shown: case.date(first).to_string(),
+        value: Some(index_of(date) as f64),
+        date: Some(date),
+        shown: date.to_string(),
         sample: u64::from(rule.working_days),
-        status: Status::Green,
+        status,
+        thresholds,
+        remark,
         days: days_between(
             case,
             first,

@@ -94,3 +94,20 @@ fn a_night_shift_ends_on_the_next_day() {
     assert_eq!(times, [(1_200, 1_920), (0, 1_440)]);
     assert_eq!((project.utc_offset_minutes, project.profile.as_str()), (480, "neutral"));
 }
+
+#[test]
+fn a_window_of_dates_needs_both_and_in_their_order() {
+    let neutral =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/profiles/neutral.toml"));
+    let neutral = neutral.unwrap();
+    let complaints = |window: &str| {
+        let text = format!("{neutral}\n[window]\n{window}");
+        let checked = toml::from_str::<ProfileFile>(&text).unwrap().check("city");
+        let list = checked.err().unwrap_or_default();
+        list.into_iter().map(|complaint| complaint.to_string()).collect::<Vec<_>>()
+    };
+    assert!(complaints("from = \"2025-09-07\"\nto = \"2027-09-06\"").is_empty());
+    assert_eq!(complaints("from = \"2025-09-07\""), ["window.to: is missing"]);
+    assert_eq!(complaints("from = \"2025-09-07\"\nto = \"2025-09-06\""), ["window.to: lies before from"]);
+    assert_eq!(complaints("from = \"soon\"\nto = \"1999-01-01\"").len(), 2);
+}

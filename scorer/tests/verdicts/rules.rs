@@ -3,6 +3,7 @@
 
 use proof::wire::{ActionClass, ActorClass, Origin};
 use scorer::assessment::{MetricId, Status, UseLevel};
+use scorer::profile::Window;
 use scorer::project::{DeclaredModule, Week};
 
 use crate::plant::{Act, Dice, FIRST, MODULES, Plant, VISIT, act, add, run};
@@ -219,6 +220,23 @@ fn a_clock_that_was_not_set_makes_neither_years_of_days_nor_one_endless_gap() {
         assert_eq!(verdict.days.first().unwrap().date, FIRST);
         let longest = verdict.gaps.iter().map(|gap| gap.to_ms - gap.from_ms).max().unwrap_or(0);
         assert!(longest < 4 * 86_400_000, "{longest} ms");
+    }
+}
+
+#[test]
+fn real_use_is_green_only_inside_the_profiles_dates_and_not_judged_where_it_names_none() {
+    let plant = run(1, 3, |_| 5.0);
+    let first = plant.judge().metric(MetricId::M07).unwrap().date.unwrap();
+    let judged = |window: Option<(i64, i64)>| {
+        let mut profile = crate::plant::neutral();
+        profile.window = window.map(|(from, to)| Window { from: add(first, from), to: add(first, to) });
+        let metric = plant.judge_with(&profile).metric(MetricId::M07).unwrap().clone();
+        (metric.status, metric.remark.map(|remark| remark.en).unwrap_or_default())
+    };
+    assert_eq!(judged(None), (Status::Info, "not judged (no window in the profile)".to_owned()));
+    assert_eq!(judged(Some((0, 0))), (Status::Green, String::new()));
+    for outside in [(1, 9), (-9, -1)] {
+        assert_eq!(judged(Some(outside)), (Status::Amber, "outside the profile's window".to_owned()));
     }
 }
 
