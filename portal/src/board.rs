@@ -1,8 +1,9 @@
 //! The source of a running server: one firm's folded history beside its newest assessment, fed from the ledger.
 //!
-//! Promised: every recorded entry is folded once, in log order; a firm is scored again when entries came or its day
-//! changed, never by a reader; readers get the newest finished picture and wait for nobody. What a page needs of
-//! single windows is read from the ledger by place, not by search.
+//! Promised: every recorded entry is folded once, in log order; one that cannot be is logged and passed over, and so is
+//! a firm that cannot be scored. A firm is scored again when entries came or its day changed, never by a reader;
+//! readers get the newest finished picture and wait for nobody. What a page needs of single windows is read from the
+//! ledger by place, not by search.
 //!
 //! Deliberately absent: a clock of its own (the moment is an argument), and anything stored: a new server folds the
 //! ledger again.
@@ -10,6 +11,7 @@
 mod fold;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use ledger::{Agent, Entry, Readers, Receipted, RefusalCount};
 use proof::{AgentId, EntryId};
 use scorer::{Calendar, Profile, Project, assess};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use self::fold::Fold;
 use crate::figures;
@@ -112,9 +114,11 @@ impl Board {
         loop {
             let from = folded.next;
             let entries = self.readers.read_blocking(|read| read.entries(None, from, BATCH))?;
-            let Some(last) = entries.last() else { break };
-            folded.next = last.index + 1;
+            if entries.is_empty() {
+                break;
+            }
             for entry in &entries {
+                folded.next = entry.index + 1;
                 if let Some(firm) = self.fold(&mut folded, &owners, entry) {
                     touched.insert(firm);
                 }
@@ -129,7 +133,10 @@ impl Board {
         let id = *owners.get(&entry.agent)?;
         let (project, _) = self.plan.projects.iter().find(|(project, _)| project.id == id)?;
         let fold = folded.firms.entry(id.to_owned()).or_insert_with(|| Fold::new(project.utc_offset_minutes));
-        fold.push(entry);
+        // One entry nobody thought of must not hide all others, nor end the server.
+        if let Err(reason) = unharmed(|| fold.push(entry)) {
+            error!(agent = %entry.agent, seq = entry.seq, reason, "entry not folded");
+        }
         Some(id.to_owned())
     }
 
@@ -157,9 +164,19 @@ impl Board {
             let assessment = match old {
                 Some(old) if !due => old.assessment.clone(),
                 Some(_) | None => {
-                    scored += 1;
                     folded.scored.insert(project.id.clone(), today);
-                    assess(project, profile, &self.plan.calendar, fold.history(), now_ms)
+                    let assess = || assess(project, profile, &self.plan.calendar, fold.history(), now_ms);
+                    match unharmed(assess) {
+                        Ok(assessment) => {
+                            scored += 1;
+                            assessment
+                        }
+                        Err(reason) => {
+                            error!(firm = project.id, reason, "firm not scored");
+                            firms.extend(old.map(|old| (project.id.clone(), Arc::clone(old))));
+                            continue;
+                        }
+                    }
                 }
             };
             let mine: Vec<&Agent> = agents.iter().filter(|agent| agent.project == project.id).collect();
@@ -208,6 +225,15 @@ impl Board {
         }
         Ok(found)
     }
+}
+
+/// Does it, or says what it panicked with. Only for what is either whole or no worse for being half done: tallies of
+/// one entry, a value not yet shown.
+fn unharmed<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason".to_owned())
+    })
 }
 
 fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
@@ -274,5 +300,17 @@ impl Source for Board {
 
     fn log(&self) -> Result<LogFacts, SourceError> {
         self.look(|shown| shown.log.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_reason_and_goes_no_further() {
+        assert_eq!(unharmed(|| 7), Ok(7));
+        assert_eq!(unharmed::<()>(|| panic!("day {}", 3)), Err("day 3".to_owned()));
+        assert_eq!(unharmed::<()>(|| panic!("plain")), Err("plain".to_owned()));
     }
 }

@@ -9,7 +9,8 @@ use daemon::{Clock, Hold, Sleep, Stamp};
 use jiff::civil::date;
 use ledger::{LogKey, NewAgent, Readers, Sqlite, Store};
 use portal::{Board, Plan, Source, SourceError};
-use proof::{AgentId, SigningKey};
+use proof::{AgentId, Envelope, Payload, SigningKey, wire};
+use prost::Message as _;
 use scorer::{Calendar, ProfileFile};
 
 #[path = "../fixtures/madeup.rs"]
@@ -119,4 +120,29 @@ fn days_and_sequences_are_read_by_place() {
     assert!(bench.board.receipt(entries[0].entry).unwrap().is_some());
     assert!(bench.board.entries("hengtong", AgentId([1; 16]), 200).unwrap().is_empty());
     assert!(bench.board.entries("hengtong", bench.agent, 999).unwrap().is_empty());
+}
+
+#[test]
+fn a_window_of_an_impossible_time_hides_no_other_and_is_counted() {
+    for start_ms in [i64::MAX, i64::MIN, 0] {
+        let mut bench = bench();
+        let mut entries = bench.entries.clone();
+        let odd = &mut entries[20];
+        let sent = Envelope::parse(&odd.envelope).unwrap();
+        let mut window = wire::Window::decode(sent.payload()).unwrap();
+        window.start_ms = start_ms;
+        window.gaps = vec![wire::Gap { source: 1, cause: 88, from_s: 1, to_s: 2 }];
+        let payload = window.encode_to_vec();
+        let envelope = Envelope::sign(&SigningKey::from_seed(&[9; 32]), "window", payload.clone());
+        Payload::parse("window", &payload).expect("the ledger would hold it");
+        odd.entry = envelope.id();
+        odd.envelope = envelope.bytes().to_vec().into();
+        bench.store.append(&entries, madeup::day_ms(date(2026, 3, 4))).unwrap();
+        assert_eq!(bench.board.refresh().unwrap(), 1);
+        let firm = bench.board.firm("hengtong").unwrap().unwrap();
+        let spans: usize = firm.assessment.days.iter().map(|day| day.spans.len()).sum();
+        assert_eq!((firm.chain.windows, spans), (288, 2), "{start_ms}");
+        assert!(firm.assessment.notes.iter().any(|note| note.zh.starts_with("1 条记录的时间不合理")));
+        assert_eq!(bench.board.entries("hengtong", bench.agent, 21).unwrap().len(), 1);
+    }
 }

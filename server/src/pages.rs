@@ -15,7 +15,7 @@ use ledger::{Entry, LedgerError, Read, Readers, Receipted};
 use portal::{Board, Firm, LogFacts, Plan, Source, SourceError};
 use proof::{AgentId, EntryId};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::config::ServerConfig;
 use crate::projects::{self, Bound, Rules};
@@ -96,9 +96,11 @@ impl Pages {
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
             let pages = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || pages.refresh()).await? {
-                Ok(scored) => debug!(scored, "board refreshed"),
-                Err(error) => warn!(error = daemon::chain(&error), "board not refreshed"),
+            // The broker and the ledger work on behind pages that do not.
+            match tokio::task::spawn_blocking(move || pages.refresh()).await {
+                Ok(Ok(scored)) => debug!(scored, "board refreshed"),
+                Ok(Err(error)) => warn!(error = daemon::chain(&error), "board not refreshed"),
+                Err(panic) => error!(error = daemon::chain(&panic), "board not refreshed"),
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
