@@ -124,7 +124,8 @@ fn days_and_sequences_are_read_by_place() {
 
 #[test]
 fn a_window_of_an_impossible_time_hides_no_other_and_is_counted() {
-    for start_ms in [i64::MAX, i64::MIN, 0] {
+    // Beyond 1970 to 2100 a payload is not read at all; within, this is what a gateway without a battery clock claims.
+    for start_ms in [0, 1, 946_684_799_999] {
         let mut bench = bench();
         let mut entries = bench.entries.clone();
         let odd = &mut entries[20];
