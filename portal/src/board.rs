@@ -107,23 +107,24 @@ impl Board {
     pub fn refresh(&self) -> Result<usize, SourceError> {
         let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ms = self.clock.stamp().wall_ms;
-        let agents = self.readers.read_blocking(|read| read.agents(None))?;
-        let owners: BTreeMap<AgentId, &str> =
-            agents.iter().map(|agent| (agent.id, agent.project.as_str())).collect();
         let mut touched = BTreeSet::new();
-        loop {
+        let agents = loop {
             let from = folded.next;
             let entries = self.readers.read_blocking(|read| read.entries(None, from, BATCH))?;
+            // Asked after the entries: whoever enrolled while they were read is among them, and is nobody's otherwise.
+            let agents = self.readers.read_blocking(|read| read.agents(None))?;
             if entries.is_empty() {
-                break;
+                break agents;
             }
+            let owners: BTreeMap<AgentId, &str> =
+                agents.iter().map(|agent| (agent.id, agent.project.as_str())).collect();
             for entry in &entries {
                 folded.next = entry.index + 1;
                 if let Some(firm) = self.fold(&mut folded, &owners, entry) {
                     touched.insert(firm);
                 }
             }
-        }
+        };
         let scored = self.show(&mut folded, &agents, &touched, now_ms)?;
         Ok(scored)
     }
