@@ -179,7 +179,7 @@ fn a_root_is_that_of_its_leaves() {
 }
 
 #[test]
-#[ignore = "makes vectors that are not there yet; run by hand when a kind is added"]
+#[ignore = "makes vectors that are not there yet: `cargo test -p proof --test vectors -- --ignored`, when a kind is added"]
 fn make_missing() {
     let put = |name: String, bytes: &[u8]| {
         let path = folder().join(name);

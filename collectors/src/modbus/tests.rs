@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::manifest::{Kind, Manifest};
+use crate::manifest::Manifest;
 use crate::{Sample, build};
 
 const POINTS: &str = r#"
@@ -158,37 +158,6 @@ async fn a_probe_shows_each_point_by_name() {
     let probe = tokio::select! { () = device => unreachable!(), probe = probe => probe.unwrap() };
     let names: Vec<_> = probe.points.iter().map(|point| point.name.as_str()).collect();
     assert_eq!(names, ["running", "parts", "kwh", "door"]);
-}
-
-/// Not speed as such: that one collector does not stand in the way of the demo's polls.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures; run with --release -- --ignored --nocapture"]
-async fn measure_cycles() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut source = source(&listener, "1s");
-    let Kind::Modbus(device) = &mut source.kind else { panic!() };
-    device.points.truncate(2);
-    let device = device.clone();
-    let server = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        loop {
-            let (header, _) = question(&mut stream).await;
-            answer_to(&mut stream, header, &[3, 6, 0, 1, 0, 1, 0, 1]).await;
-        }
-    };
-    let polls = async {
-        let plan = Plan::new(&device.points, 0);
-        let mut line = None;
-        let watch = Stopwatch::start();
-        for _ in 0..20_000 {
-            cycle(&mut line, &device, &plan).await.unwrap();
-        }
-        watch.elapsed()
-    };
-    let took = tokio::select! { () = server => unreachable!(), took = polls => took };
-    tracing::info!(?took, "20,000 cycles");
-    assert!(took < Duration::from_secs(20), "{took:?} for 20,000 cycles of one request");
 }
 
 #[test]

@@ -114,30 +114,6 @@ async fn a_server_that_goes_away_in_mid_run_ends_the_run_with_a_silence() {
     assert!(matches!(ended, Err(CollectError::Lost { .. })), "{ended:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures; run with --release -- --ignored --nocapture"]
-async fn measure_reads() {
-    let plant = Plant::start(false).await;
-    let source = plant.source("policy = \"none\"\n");
-    let crate::manifest::Kind::OpcUa(config) = &source.kind else { panic!() };
-    let server = Server::new(config, plant.folder()).unwrap();
-    let (mut connection, reader) = server.connect().await.unwrap();
-    let count: u32 = 5_000;
-    let work = async {
-        let watch = Stopwatch::start();
-        for _ in 0..count {
-            reader.read().await.unwrap();
-        }
-        watch.elapsed()
-    };
-    let took = connection.drive(work).await;
-    connection.close(&reader).await;
-    use std::io::Write as _;
-    let rate = f64::from(count) / took.as_secs_f64();
-    writeln!(std::io::stderr(), "{count} reads of four nodes in {took:?}: {rate:.0}/s").unwrap();
-    assert!(rate > 100.0);
-}
-
 /// A server on loopback.
 struct Plant {
     folder: TempDir,

@@ -184,26 +184,6 @@ proptest! {
     }
 }
 
-#[test]
-#[ignore = "measures; run with --release -- --ignored --nocapture"]
-fn measure_lines() {
-    let line = "2025-06-18 08:21:45.112  INFO 5312 --- [nio-8080-exec-7] c.x.mes.report.ReportService : 报工成功 工单=MO2506-0117 工序=20 数量=48 操作员=wang01";
-    let (bytes, ..) = GB18030.encode(line);
-    let rules = r#"rules = [{ module = "production_report", action = "report", when = [{ field = "message", regex = "^报工成功" }] }]"#;
-    let mut reader = reader("spring", "gb18030", rules);
-    let watch = daemon::Stopwatch::start();
-    let count: u32 = 200_000;
-    for _ in 0..count {
-        assert!(matches!(reader.read(0, &bytes), Line::Record(_)));
-    }
-    let took = watch.elapsed();
-    let rate = f64::from(count) * bytes.len() as f64 / took.as_secs_f64() / 1e6;
-    assert!(rate > 1.0, "{rate:.1} MB/s");
-    // The figure, for the one who measures.
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "{count} lines in {took:?}: {rate:.1} MB/s").unwrap();
-}
-
 fn reader(parser: &str, encoding: &str, extra: &str) -> Reader {
     let text = format!(
         "[[sources]]\nname = \"l\"\n[sources.log]\npath = \"x.log\"\nparser = \"{parser}\"\nencoding = \"{encoding}\"\n{extra}\n"
