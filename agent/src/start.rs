@@ -352,6 +352,8 @@ async fn seal_left_open(
     };
     let opening = chunks.opening;
     let body = wire::ManifestBody::decode(opening.body.as_slice()).context("the left window's manifest")?;
+    // The outage stands in the chain before a new manifest does: its indices are the old one's.
+    let devices = device_sources(&body);
     let mut windows = new_windows(body);
     windows.remember(opening.ranges.iter().copied());
     windows.open(opening.wall_ms, opening.mono_ms, opening.secret.clone());
