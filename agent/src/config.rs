@@ -34,6 +34,7 @@ pub struct BrokerAddress {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Raw {
     state_dir: Option<PathBuf>,
     manifest: Option<PathBuf>,
@@ -45,12 +46,14 @@ struct Raw {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawBroker {
     host: Option<String>,
     port: Option<u16>,
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawBuffer {
     flush: Option<String>,
     raw_mib: Option<u64>,

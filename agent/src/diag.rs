@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use daemon::Stamp;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::{AgentConfig, Identity, status};
 
@@ -236,7 +234,7 @@ async fn run(command: &[&str]) -> Vec<u8> {
 
 fn write(out: &Path, parts: &[(String, Vec<u8>)], now: Stamp) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out)?;
-    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    let mut archive = tar::Builder::new(file);
     for (name, bytes) in parts {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
@@ -244,7 +242,7 @@ fn write(out: &Path, parts: &[(String, Vec<u8>)], now: Stamp) -> io::Result<()> 
         header.set_mtime(u64::try_from(now.wall_ms / 1000).unwrap_or(0));
         archive.append_data(&mut header, Path::new("inuse-diag").join(name), bytes.as_slice())?;
     }
-    archive.into_inner()?.finish()?.sync_all()
+    archive.into_inner()?.sync_all()
 }
 
 #[cfg(test)]
@@ -253,8 +251,8 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn the_archive_says_how_the_gateway_is_and_holds_no_secret() {
+    /// A gateway's folder with secrets in each of its files, and a manifest whose one source has this endpoint.
+    fn gateway(endpoint: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name);
         fs::create_dir(place("state")).unwrap();
@@ -262,32 +260,58 @@ mod tests {
         for (name, secret) in secrets.iter().zip(1..) {
             fs::write(place(name), format!("secret number {secret}")).unwrap();
         }
+        fs::write(place("state/ca.crt"), "the city's certificate").unwrap();
         fs::write(place("agent.toml"), "state_dir = \"state\"\n").unwrap();
-        let manifest = "[[sources]]\nname = \"oven\"\ncadence = \"1s\"\n[sources.opcua]\n\
-            endpoint = \"opc.tcp://secret_number_6:secret_number_7@192.0.2.1:4840\"\n\
-            user = \"secret number 8\"\npassword_file = \"password\"\n";
+        let manifest = format!(
+            "[[sources]]\nname = \"oven\"\ncadence = \"1s\"\n[sources.opcua]\nendpoint = \"{endpoint}\"\n\
+             policy = \"basic256sha256\"\nmode = \"sign_and_encrypt\"\nserver_thumbprint = \"{}\"\nuser = \"secret number 8\"\n\
+             password_file = \"password\"\npoints = [{{ name = \"heat\", node = \"ns=2;s=Heat\" }}]\n",
+            "ab".repeat(20)
+        );
         fs::write(place("manifest.toml"), manifest).unwrap();
+        folder
+    }
 
-        let out = place("diag.tar.gz");
+    /// The archive of a gateway, by part.
+    async fn parts(folder: &Path) -> BTreeMap<String, String> {
+        let (config, out) = (folder.join("agent.toml"), folder.join("diag.tar"));
         let now = Stamp { wall_ms: 1_800_000_000_000, mono_ms: 7 };
-        let held = collect(&place("agent.toml"), &out, now).await.unwrap();
-        assert!(held.contains("status.json") || held.contains("check.txt"), "{held}");
-        assert!(collect(&place("agent.toml"), &out, now).await.is_err(), "nothing is overwritten");
-
-        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(&out).unwrap()));
+        let held = collect(&config, &out, now).await.unwrap();
+        assert!(held.contains("about.txt"), "{held}");
+        assert!(collect(&config, &out, now).await.is_err(), "nothing is overwritten");
+        let mut archive = tar::Archive::new(fs::File::open(&out).unwrap());
         let mut parts = BTreeMap::new();
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
             let name = entry.path().unwrap().to_string_lossy().into_owned();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();
-            parts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
+            parts.insert(name.replace("inuse-diag/", ""), String::from_utf8_lossy(&bytes).into_owned());
         }
-        assert!(parts["inuse-diag/about.txt"].starts_with("inuse-agent "));
-        assert!(parts.contains_key("inuse-diag/machine/proc/meminfo.txt"));
         for (name, text) in &parts {
             assert!(!text.contains("secret number") && !text.contains("secret_number"), "{name}: {text}");
         }
+        parts
+    }
+
+    #[tokio::test]
+    async fn the_archive_says_how_the_gateway_is_and_holds_no_secret() {
+        let folder = gateway("opc.tcp://192.0.2.1:4840");
+        let parts = parts(folder.path()).await;
+        assert!(parts["about.txt"].starts_with("inuse-agent "));
+        assert!(parts.contains_key("machine/proc/meminfo.txt"));
+        assert!(parts["check.txt"].starts_with("the configuration is good; "), "{}", parts["check.txt"]);
+        assert!(parts["state.txt"].contains("state/agent.key"), "{}", parts["state.txt"]);
+        assert_eq!(parts["ca.crt"], "the city's certificate");
+        assert!(parts["manifest.toml"].contains("192.0.2.1:4840"), "{}", parts["manifest.toml"]);
+        assert!(parts["status.json"].starts_with("no agent answers"), "{}", parts["status.json"]);
+    }
+
+    #[tokio::test]
+    async fn a_gateway_with_a_wrong_manifest_has_an_archive_too_and_the_complaint_holds_no_secret() {
+        let folder = gateway("opc.tcp://secret_number_6:secret_number_7@192.0.2.1:4840");
+        let parts = parts(folder.path()).await;
+        assert!(parts["check.txt"].contains("endpoint: has a user"), "{}", parts["check.txt"]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ enum Diag {
     /// Put into one archive what helps to understand a gateway; keys, passwords and raw data stay out.
     Collect {
         /// Where to: a file that does not exist yet.
-        #[arg(long, default_value = "inuse-diag.tar.gz")]
+        #[arg(long, default_value = "inuse-diag.tar")]
         out: PathBuf,
     },
 }

@@ -1,16 +1,19 @@
 //! Configuration in two steps: TOML → raw struct → checked struct, with every complaint at once.
 //!
-//! A raw struct is plain serde in which every key is optional. A value of the wrong type is one complaint and counts as
-//! absent, and the rest is still read; unknown keys are complaints too. The program sees only the checked struct.
+//! A raw struct is plain serde in which every key is optional and unknown ones are denied. A value of the wrong type and
+//! an unknown key are one complaint each and count as absent, and the rest is still read. The program sees only the
+//! checked struct.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path as Place, Segment};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-/// Most values of a wrong type that one file is told of.
+/// Most values of a wrong type, and most places that are not TOML, that one file is told of.
 const MOST_WRONG: usize = 100;
 
 /// Everything wrong with one file.
@@ -158,30 +161,21 @@ pub fn read<Raw: DeserializeOwned>(path: &Path) -> Result<(Raw, Complaints), Com
 /// As [`read`].
 pub fn parse<Raw: DeserializeOwned>(name: &str, text: &str) -> Result<(Raw, Complaints), Complaints> {
     let mut complaints = Complaints::about(name);
-    let mut table = match text.parse::<toml::Table>() {
-        Ok(table) => toml::Value::Table(table),
-        Err(error) => {
-            complaints.add("", format!("is not readable as configuration: {}", error.to_string().trim_end()));
-            return Err(complaints);
-        }
-    };
+    let (mut table, unreadable) = DeTable::parse_recoverable(text);
+    for error in unreadable.iter().take(MOST_WRONG) {
+        complaints.add("", format!("is not readable as configuration: {}", error.to_string().trim_end()));
+    }
+    if !unreadable.is_empty() {
+        return Err(complaints);
+    }
     for _ in 0..MOST_WRONG {
-        let mut unknown = Vec::new();
-        let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(table.clone(), &mut track);
-        let note = |path: serde_ignored::Path<'_>| unknown.push(tidy(&path.to_string()));
-        match serde_ignored::deserialize(tracked, note) {
-            Ok(raw) => {
-                for path in unknown {
-                    complaints.add(path, "is not a known key");
-                }
-                return Ok((raw, complaints));
-            }
+        match Raw::deserialize(toml::de::Deserializer::from(table.clone())) {
+            Ok(raw) => return Ok((raw, complaints)),
             Err(error) => {
-                let place = track.path();
-                let problem = toml::de::Error::to_string(&error);
-                complaints.add(tidy(&place.to_string()), problem.trim_end().replace('\n', " "));
-                match leave_out(&mut table, &place) {
+                let place = error.span().and_then(|span| place_of(table.get_ref(), &span));
+                let path = place.as_deref().map(written).unwrap_or_default();
+                complaints.add(path, in_our_words(error.message()));
+                match place.and_then(|place| leave_out(table.get_mut(), &place)) {
                     Some(path) => complaints.left_out.push(path),
                     None => return Err(complaints),
                 }
@@ -191,46 +185,80 @@ pub fn parse<Raw: DeserializeOwned>(name: &str, text: &str) -> Result<(Raw, Comp
     Err(complaints)
 }
 
-/// Takes the value of a wrong type out of the table, with the whole list where it is an item of one. Returns the path
-/// of what was taken; `None` when there is no such thing.
-fn leave_out(table: &mut toml::Value, place: &Place) -> Option<String> {
-    let segments: Vec<_> = place.iter().collect();
-    let last = segments.iter().rposition(|segment| matches!(segment, Segment::Map { .. }))?;
-    let (mut path, mut at) = (String::new(), table);
-    for (depth, segment) in segments.iter().enumerate().take(last + 1) {
-        match segment {
-            Segment::Map { key } => {
-                path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let table = at.as_table_mut()?;
-                if depth == last {
-                    return table.remove(key).map(|_| path);
-                }
-                at = table.get_mut(key)?;
-            }
-            Segment::Seq { index } => {
-                path.push_str(&format!("[{index}]"));
-                at = at.as_array_mut()?.get_mut(*index)?;
-            }
-            Segment::Enum { .. } | Segment::Unknown => return None,
-        }
-    }
-    None
+/// One step from the root of a file to a value in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Item(usize),
 }
 
-/// `sources.2.?.x` as `sources[2].x`.
-fn tidy(path: &str) -> String {
-    let mut tidy = String::new();
-    for part in path.split('.').filter(|part| *part != "?") {
-        if part.bytes().all(|b| b.is_ascii_digit()) {
-            tidy.push_str(&format!("[{part}]"));
-        } else {
-            if !tidy.is_empty() {
-                tidy.push('.');
-            }
-            tidy.push_str(part);
+/// Where the value stands that was written at `span`, or whose key was.
+fn place_of(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<Step>> {
+    table.iter().find_map(|(key, value)| {
+        let step = Step::Key(key.get_ref().to_string());
+        if key.span() == *span { Some(vec![step]) } else { place_in(step, value, span) }
+    })
+}
+
+fn place_in(step: Step, value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<Step>> {
+    // The innermost: a list of one item may be written at the same place as the item.
+    let inner = match value.get_ref() {
+        DeValue::Table(table) => place_of(table, span),
+        DeValue::Array(items) => {
+            (0..).zip(items.iter()).find_map(|(index, item)| place_in(Step::Item(index), item, span))
         }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
+    };
+    match inner {
+        Some(mut rest) => {
+            rest.insert(0, step);
+            Some(rest)
+        }
+        None => (value.span() == *span).then(|| vec![step]),
     }
-    tidy
+}
+
+/// `sources[2].x`.
+fn written(place: &[Step]) -> String {
+    place.iter().fold(String::new(), |path, step| match step {
+        Step::Key(key) if path.is_empty() => key.clone(),
+        Step::Key(key) => format!("{path}.{key}"),
+        Step::Item(index) => format!("{path}[{index}]"),
+    })
+}
+
+/// Takes the value of a wrong type out of the table, with the whole list where it is an item of one. Returns the path
+/// of what was taken; `None` when there is no such thing.
+fn leave_out(table: &mut DeTable<'_>, place: &[Step]) -> Option<String> {
+    let last = place.iter().rposition(|step| matches!(step, Step::Key(_)))?;
+    let (Step::Key(first), rest) = place[..=last].split_first()? else { return None };
+    if rest.is_empty() {
+        return table.remove(first.as_str()).map(|_| first.clone());
+    }
+    let (last, between) = rest.split_last()?;
+    let mut at = table.get_mut(first.as_str())?.get_mut();
+    for step in between {
+        at = match (step, at) {
+            (Step::Key(key), DeValue::Table(table)) => table.get_mut(key.as_str())?.get_mut(),
+            (Step::Item(index), DeValue::Array(items)) => items.get_mut(*index)?.get_mut(),
+            _ => return None,
+        };
+    }
+    let (Step::Key(key), DeValue::Table(table)) = (last, at) else { return None };
+    table.remove(key.as_str()).map(|_| written(&place[..=rest.len()]))
+}
+
+/// What serde says of an unknown key, with the key left to the path.
+fn in_our_words(message: &str) -> String {
+    let message = message.trim_end().replace('\n', " ");
+    match message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) {
+        Some((_, known)) => format!("is not a known key{}", known.replacen(',', ";", 1)),
+        None => message,
+    }
 }
 
 /// Parses `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"7d"`.
@@ -256,6 +284,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Raw {
         name: Option<String>,
         port: Option<u16>,
@@ -267,6 +296,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Inner {
         unit: Option<u8>,
     }
@@ -286,9 +316,11 @@ mod tests {
             complaints.required(&format!("inner[{at}].unit"), inner.unit);
         }
         let paths: Vec<_> = complaints.list().iter().map(|c| c.path.as_str()).collect();
-        let wrong = ["inner[1].unit", "names[1]", "port"];
-        assert_eq!(paths, [&wrong[..], &["inner[1].foo", "odd", "name", "every", "inner[0].unit"]].concat());
-        assert!(complaints.to_string().contains("a.toml: odd: is not a known key\n"));
+        let wrong = ["inner[1].foo", "inner[1].unit", "names[1]", "odd", "port"];
+        assert_eq!(paths, [&wrong[..], &["name", "every", "inner[0].unit"]].concat());
+        let known =
+            "a.toml: odd: is not a known key; expected one of `name`, `port`, `every`, `names`, `inner`\n";
+        assert!(complaints.to_string().contains(known), "{complaints}");
         assert!(complaints.or(()).is_err());
     }
 
@@ -300,8 +332,15 @@ mod tests {
             assert_eq!(complaints.list().len(), 1, "{complaints}");
         }
         for text in ["port = ", "= 3", "\u{0}"] {
-            assert_eq!(parse::<Raw>("a.toml", text).unwrap_err().list().len(), 1);
+            assert!(!parse::<Raw>("a.toml", text).unwrap_err().list().is_empty());
         }
+    }
+
+    #[test]
+    fn every_line_that_is_no_toml_is_told_of_at_once() {
+        let complaints = parse::<Raw>("a.toml", "port = \nname = \"a\nevery = \"1s\"\n").unwrap_err();
+        let text = complaints.to_string();
+        assert!(text.contains("line 1") && text.contains("line 2") && !text.contains("line 3"), "{text}");
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Calendar {
 
 /// `config/calendars/*.toml` as it stands in the file.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CalendarFile {
     /// The year it covers.
     pub year: Option<i16>,
@@ -55,6 +56,7 @@ pub struct CalendarFile {
 
 /// One holiday of a calendar file.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HolidayFile {
     /// `国庆节`.
     pub name: Option<String>,

@@ -151,6 +151,7 @@ impl Threshold {
 
 /// `config/profiles/*.toml` as it stands in the file.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct ProfileFile {
     pub title_zh: Option<String>,
@@ -173,6 +174,7 @@ pub struct ProfileFile {
 
 /// `[thresholds.M01]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct ThresholdFile {
     pub green: Option<f64>,
@@ -182,6 +184,7 @@ pub struct ThresholdFile {
 
 /// `[window]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct WindowFile {
     pub from: Option<String>,
@@ -190,6 +193,7 @@ pub struct WindowFile {
 
 /// `[period]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct PeriodFile {
     pub days: Option<u32>,
@@ -201,6 +205,7 @@ pub struct PeriodFile {
 
 /// `[first_use]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct FirstUseFile {
     pub working_days: Option<u32>,
@@ -212,6 +217,7 @@ pub struct FirstUseFile {
 
 /// `[burst]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct BurstFile {
     pub recent_days: Option<u32>,
@@ -224,6 +230,7 @@ pub struct BurstFile {
 
 /// `[unused]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct UnusedFile {
     pub active: Option<f64>,

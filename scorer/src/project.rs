@@ -127,6 +127,7 @@ pub struct Dates {
 
 /// `projects/*.toml` as it stands in the file.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct ProjectFile {
     pub name_zh: Option<String>,
@@ -154,6 +155,7 @@ pub struct ProjectFile {
 
 /// One `[[modules]]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct ModuleFile {
     pub code: Option<String>,
@@ -164,6 +166,7 @@ pub struct ModuleFile {
 
 /// One `[[devices]]`. `agent` may be left out where the firm has one gateway.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct DeviceFile {
     pub name: Option<String>,
@@ -177,6 +180,7 @@ pub struct DeviceFile {
 
 /// One `[[shifts]]`: times are written `"08:00"`; a `to` not after `from` lies on the next day.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct ShiftFile {
     pub name: Option<String>,
@@ -188,6 +192,7 @@ pub struct ShiftFile {
 
 /// One `[[stops]]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct StopFile {
     pub from: Option<String>,
@@ -197,6 +202,7 @@ pub struct StopFile {
 
 /// `[dates]`.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
 pub struct DatesFile {
     pub contract: Option<String>,

@@ -105,6 +105,7 @@ pub struct ClientFiles {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Raw {
     data: Option<String>,
     projects: Option<String>,
@@ -121,11 +122,13 @@ struct Raw {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawLog {
     origin: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawListen {
     broker: Option<String>,
     enrolment: Option<String>,
@@ -133,6 +136,7 @@ struct RawListen {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawBroker {
     mode: Option<String>,
     url: Option<String>,

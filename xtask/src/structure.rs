@@ -104,6 +104,7 @@ fn complaints(root: &Path) -> anyhow::Result<Vec<String>> {
     }
     complaints.extend(text::decisions(root)?);
     complaints.extend(text::places(root)?);
+    complaints.extend(text::silent(root)?);
     Ok(complaints)
 }
 

@@ -249,5 +249,9 @@ fn endpoint(complaints: &mut Complaints, path: &str, field: Option<String>) -> O
         complaints.add(path, format!("`{text}` is not a URL such as `opc.tcp://192.168.1.30:4840`"));
         return None;
     }
+    if host.split('/').next().is_some_and(|authority| authority.contains('@')) {
+        complaints.add(path, "has a user before the host: name it under `user`, with its `password_file`");
+        return None;
+    }
     Some(text)
 }

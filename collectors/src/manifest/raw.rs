@@ -5,6 +5,7 @@ use serde::Deserialize;
 type Text = Option<String>;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     pub(super) utc_offset_minutes: Option<i32>,
     #[serde(default)]
@@ -12,6 +13,7 @@ pub(super) struct Manifest {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Source {
     pub(super) name: Text,
     pub(super) cadence: Text,
@@ -22,6 +24,7 @@ pub(super) struct Source {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Modbus {
     pub(super) endpoint: Text,
     pub(super) unit: Option<u8>,
@@ -35,6 +38,7 @@ pub(super) struct Modbus {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Register {
     pub(super) name: Text,
     pub(super) table: Text,
@@ -54,6 +58,7 @@ pub(super) struct Register {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OpcUa {
     pub(super) endpoint: Text,
     pub(super) policy: Text,
@@ -68,6 +73,7 @@ pub(super) struct OpcUa {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Node {
     pub(super) name: Text,
     pub(super) node: Text,
@@ -93,6 +99,7 @@ pub(super) struct Point {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Log {
     pub(super) path: Text,
     pub(super) encoding: Text,
@@ -105,6 +112,7 @@ pub(super) struct Log {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Account {
     pub(super) exact: Text,
     pub(super) prefix: Text,
@@ -114,6 +122,7 @@ pub(super) struct Account {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     pub(super) module: Text,
     pub(super) action: Text,
@@ -122,6 +131,7 @@ pub(super) struct Rule {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Condition {
     pub(super) field: Text,
     pub(super) equals: Text,
@@ -130,6 +140,7 @@ pub(super) struct Condition {
 
 /// A parser file.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Parser {
     pub(super) about: Text,
     pub(super) pattern: Text,
@@ -144,6 +155,7 @@ pub(super) struct Parser {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Time {
     pub(super) field: Text,
     pub(super) format: Text,
@@ -151,12 +163,14 @@ pub(super) struct Time {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Actor {
     pub(super) field: Text,
     pub(super) nobody: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Extract {
     pub(super) name: Text,
     pub(super) from: Text,

@@ -175,6 +175,13 @@ fn there_is_no_key_that_turns_the_servers_check_off() {
 }
 
 #[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    let text = "[[sources]]\nname = \"a\"\n[sources.opcua]\nendpoint = \"opc.tcp://op:secret@h:4840\"\npolicy = \"none\"\npoints = [{ name = \"n\", node = \"i=2258\" }]\n";
+    let complaints = parse(text).unwrap_err().to_string();
+    assert!(complaints.contains("endpoint: has a user") && !complaints.contains("secret"), "{complaints}");
+}
+
+#[test]
 fn every_built_in_parser_reads_and_fits_its_fields() {
     for (name, text) in logs::BUILT_IN {
         let parser = logs::parser(name, text).unwrap();

@@ -25,8 +25,8 @@ fn all_complaints_come_at_once_each_with_its_path() {
     assert_eq!(
         paths(text),
         [
-            "listen.portal",
             "colour",
+            "listen.portal",
             "data",
             "projects",
             "names[0]",

@@ -63,11 +63,11 @@ fn a_wrong_type_hides_nothing_else_that_is_wrong() {
     let file = path.display();
     let found: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
     let expected = [
+        "colour",
         "devices[0].name",
         "devices[0].source",
         "name_zh",
         "stops[0].from",
-        "colour",
         "devices[1].source",
         "devices[1].name",
         "stops[0].reason",

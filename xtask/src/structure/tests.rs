@@ -74,6 +74,21 @@ fn a_file_that_names_a_place_is_found_in_any_folder() {
     assert_eq!(text::places(root.path()).unwrap(), [concat!("a/b/page.md: names /wo", "rk/")]);
 }
 
+#[test]
+fn a_raw_struct_that_would_read_unknown_keys_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("agent/src")).unwrap();
+    let file = root.path().join("agent/src/config.rs");
+    std::fs::write(&file, "#[derive(Debug, Deserialize)]\n#[serde(deny_unknown_fields)]\nstruct A {}\n")
+        .unwrap();
+    assert!(text::silent(root.path()).unwrap().is_empty());
+    std::fs::write(&file, "\n#[derive(Debug, Deserialize)]\nstruct A {}\n").unwrap();
+    assert_eq!(
+        text::silent(root.path()).unwrap(),
+        ["agent/src/config.rs:2: `#[serde(deny_unknown_fields)]` must follow"]
+    );
+}
+
 fn parse(text: &str) -> Table {
     text.parse().unwrap()
 }

@@ -10,6 +10,36 @@ const NOT_OURS: [&str; 4] = [".git", "target", "dist", ".demo"];
 /// Words that name the place where someone worked rather than the project. Written in two, so as not to be found here.
 const PLACES: [&str; 2] = [concat!("/wo", "rk/"), concat!("../sha", "red")];
 
+/// Where files that people edit have their raw structs.
+const RAW: [&str; 6] = [
+    "agent/src/config.rs",
+    "collectors/src/manifest/raw.rs",
+    "scorer/src/calendar.rs",
+    "scorer/src/profile.rs",
+    "scorer/src/project.rs",
+    "server/src/config.rs",
+];
+
+/// Raw structs that would read an unknown key in silence: serde does unless each is told.
+pub(super) fn silent(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for name in RAW {
+        let path = root.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {name}"))?;
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for (at, pair) in (1..).zip(lines.windows(2)) {
+            let reads = pair[0].starts_with("#[derive(") && pair[0].contains("Deserialize");
+            if reads && pair[1] != "#[serde(deny_unknown_fields)]" {
+                complaints.push(format!("{name}:{at}: `#[serde(deny_unknown_fields)]` must follow"));
+            }
+        }
+    }
+    Ok(complaints)
+}
+
 /// Pages of `docs/decisions` that are not `0001-….md`, `0002-….md`, … without hole and without double.
 pub(super) fn decisions(root: &Path) -> anyhow::Result<Vec<String>> {
     let folder = root.join("docs/decisions");
