@@ -15,16 +15,7 @@ set -euo pipefail
 fail() { printf 'cross: %s\n' "$*" >&2; exit 1; }
 say() { printf 'cross: %s\n' "$*" >&2; }
 
-all=(aarch64 armv7 arm armv5 x86_64 riscv64 loongarch64)
-declare -A targets=(
-  [aarch64]=aarch64-unknown-linux-musl
-  [armv7]=armv7-unknown-linux-musleabihf
-  [arm]=arm-unknown-linux-musleabihf
-  [armv5]=armv5te-unknown-linux-musleabi
-  [x86_64]=x86_64-unknown-linux-musl
-  [riscv64]=riscv64gc-unknown-linux-musl
-  [loongarch64]=loongarch64-unknown-linux-musl
-)
+. "$(dirname "${BASH_SOURCE[0]}")/targets.sh"
 declare -A qemus=([armv7]=arm [arm]=arm [armv5]=arm)
 usage="which ones? ${all[*]}, or all"
 
@@ -88,11 +79,25 @@ compile() (
   # No path of this machine may be in the bytes.
   flags="--remap-path-prefix=$root=/inuse --remap-path-prefix=$folder=/target"
   flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-  prefixes="-ffile-prefix-map=$root=/inuse -ffile-prefix-map=$folder=/target"
-  prefixes+=" -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+  c_flags="-ffile-prefix-map=$root=/inuse -ffile-prefix-map=$folder=/target"
+  c_flags+=" -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
   # Nothing unwinds through C; and pieces of functions shared by the outliner each cost a row of the unwind table.
-  prefixes+=" -fno-asynchronous-unwind-tables -fno-unwind-tables"
-  flags+=" -C llvm-args=-enable-machine-outliner=never"
+  c_flags+=" -fno-asynchronous-unwind-tables -fno-unwind-tables"
+  # The buffer compresses at a level that uses the fast searches of zstd, and asks SQLite for tables and nothing else.
+  for search in GREEDY LAZY LAZY2 BTLAZY2 BTOPT BTULTRA; do
+    c_flags+=" -DZSTD_EXCLUDE_${search}_BLOCK_COMPRESSOR"
+  done
+  export LIBSQLITE3_FLAGS=
+  for part in FTS3 FTS3_PARENTHESIS FTS5 RTREE STAT4 DBSTAT_VTAB LOAD_EXTENSION; do
+    LIBSQLITE3_FLAGS+=" -USQLITE_ENABLE_$part"
+  done
+  for part in JSON DATETIME_FUNCS LOAD_EXTENSION AUTHORIZATION SHARED_CACHE DEPRECATED; do
+    LIBSQLITE3_FLAGS+=" -DSQLITE_OMIT_$part"
+  done
+  case $target in
+    # Two bytes for most instructions instead of four.
+    armv7-*) flags+=" -C target-feature=+thumb-mode" c_flags+=" -mthumb" ;;
+  esac
   build_std=() locked=(--locked)
   if rustup_has "$target"; then
     say "building $program for $target with rustup's standard library"
@@ -108,7 +113,7 @@ compile() (
     # Not --locked: the standard library has dependencies of its own beside ours.
     locked=()
   fi
-  export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $prefixes"
+  export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags"
   # A folder of its own: the toolchain may differ from the one of the tests, and neither build may undo the other.
   CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile gateway "${locked[@]}" "${build_std[@]}" \
     --target "$target" --package agent --bin inuse-agent --no-default-features --features "$set"

@@ -1,0 +1,210 @@
+#!/bin/sh
+# Installs the agent on a gateway without a package manager of its own. Plain sh and BusyBox are enough.
+#
+#   ./install.sh                      install, or upgrade what is installed; key and backlog stay
+#   ./install.sh roll-back            the program before the last upgrade again
+#   ./install.sh remove               take the program and the service away; key and backlog stay
+#   ./install.sh purge                take everything away
+#
+#   --init systemd|openrc|procd|sysv  which service manager, when the guess is wrong
+#   --state <folder>                  where key and backlog live: not on a file system in memory
+#   --downgrade                       install an older version than the one that is there
+#   --root <folder>                   into another root, starting nothing
+set -eu
+
+version='@VERSION@'
+here=$(cd "$(dirname "$0")" && pwd)
+action=install init='' state='' root='' downgrade=''
+
+fail() { echo "install.sh: $*" >&2; exit 1; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        install|roll-back|remove|purge) action=$1 ;;
+        --init) shift; init=${1:-} ;;
+        --state) shift; state=${1:-} ;;
+        --root) shift; root=${1%/} ;;
+        --downgrade) downgrade=yes ;;
+        *) sed -n '4,13s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+    esac
+    shift
+done
+[ "$(id -u)" = 0 ] || fail "run it as root"
+
+guess_init() {
+    if [ -d "$root/run/systemd/system" ] || { [ -n "$root" ] && [ -d "$root/usr/lib/systemd" ]; }; then echo systemd
+    elif [ -x "$root/sbin/procd" ]; then echo procd
+    elif [ -x "$root/sbin/openrc-run" ] || [ -x "$root/usr/sbin/openrc-run" ]; then echo openrc
+    elif [ -d "$root/etc/init.d" ]; then echo sysv
+    else fail "no service manager was recognised: say --init systemd, openrc, procd or sysv"
+    fi
+}
+[ -n "$init" ] || init=$(guess_init)
+case $init in systemd|openrc|procd|sysv) ;; *) fail "--init systemd, openrc, procd or sysv" ;; esac
+
+# Where things are on this system.
+program=$root/usr/bin/inuse-agent
+etc=$root/etc/inuse
+case $init in
+    systemd) service=$root/usr/lib/systemd/system/inuse-agent.service ;;
+    *) service=$root/etc/init.d/inuse-agent ;;
+esac
+
+# The folder that agent.toml names, once it is there.
+state_of() { sed -n 's/^state_dir *= *"\(.*\)"/\1/p' "$etc/agent.toml" 2>/dev/null | head -n 1; }
+
+# in_memory <folder>: whether the nearest mount above it forgets everything at the next boot.
+in_memory() {
+    awk -v folder="$1" '
+        { at = $2; if (at != "/") at = at "/" }
+        index(folder "/", at) == 1 && length(at) >= longest { longest = length(at); kind = $3 }
+        END { exit !(kind == "tmpfs" || kind == "ramfs") }' /proc/mounts
+}
+
+# older <a> <b>: whether version a comes before version b.
+older() {
+    [ "$1" != "$2" ] && awk -v a="$1" -v b="$2" 'BEGIN {
+        split(a, x, /[.-]/); split(b, y, /[.-]/)
+        for (i = 1; i <= 3; i++) if (x[i] + 0 != y[i] + 0) exit !(x[i] + 0 < y[i] + 0)
+        exit !(a ~ /-/ && b !~ /-/)
+    }'
+}
+
+installed_version() { cat "$root/usr/share/inuse/VERSION" 2>/dev/null || true; }
+
+# tell <start|stop|restart|enable|disable>
+tell() {
+    [ -z "$root" ] || return 0
+    case $init:$1 in
+        systemd:*) systemctl "$1" inuse-agent ;;
+        openrc:enable) rc-update add inuse-agent default ;;
+        openrc:disable) rc-update del inuse-agent default ;;
+        openrc:*) rc-service inuse-agent "$1" ;;
+        sysv:disable)
+            if command -v update-rc.d >/dev/null; then update-rc.d -f inuse-agent remove
+            elif command -v chkconfig >/dev/null; then chkconfig --del inuse-agent; fi
+            rm -f /etc/init.d/S95inuse-agent /etc/rcS.d/S95inuse-agent ;;
+        *) "$service" "$1" ;;
+    esac
+}
+
+running() {
+    [ -z "$root" ] || return 1
+    case $init in
+        systemd) systemctl is-active --quiet inuse-agent ;;
+        openrc) rc-service inuse-agent status >/dev/null 2>&1 ;;
+        *) [ -x "$service" ] && "$service" running ;;
+    esac
+}
+
+# add <file> <line>: a line of passwd or group that is not there yet.
+add() { grep -q "^inuse:" "$1" || echo "$2" >>"$1"; }
+
+make_user() {
+    if [ -z "$root" ] && command -v useradd >/dev/null; then
+        grep -q '^inuse:' /etc/passwd || useradd --system --user-group --home-dir "$1" --no-create-home --shell /bin/false inuse
+        return
+    fi
+    id=$(awk -F: '{ taken[$3] = 1 } END { id = 450; while (id in taken) id++; print id }' "$root/etc/passwd" "$root/etc/group")
+    add "$root/etc/group" "inuse:x:$id:"
+    add "$root/etc/passwd" "inuse:x:$id:$id:inuse agent:$1:/bin/false"
+    [ ! -f "$root/etc/shadow" ] || add "$root/etc/shadow" 'inuse:!:19000::::::'
+}
+
+owner() { awk -F: '$1 == "inuse" { print $3 ":" $4 }' "$root/etc/passwd"; }
+
+# place <mode> <from> <to>: as a whole or not at all, also over a program that runs.
+place() {
+    mkdir -p "$(dirname "$3")"
+    cp "$2" "$3.new"
+    chmod "$1" "$3.new"
+    chown 0:0 "$3.new"
+    mv -f "$3.new" "$3"
+}
+
+do_install() {
+    old=$(installed_version)
+    if [ -n "$old" ] && older "$version" "$old" && [ -z "$downgrade" ]; then
+        fail "$old is installed and $version is older: not installed (--downgrade, when it is on purpose)"
+    fi
+    [ -x "$here/files/usr/bin/inuse-agent" ] || fail "files/usr/bin/inuse-agent is not beside this script: unpack the whole archive"
+    "$here/files/usr/bin/inuse-agent" --version >/dev/null 2>&1 || [ -n "$root" ] \
+        || fail "the program does not run here: is this archive for another architecture ($(uname -m))?"
+    kept=$(state_of)
+    if [ -n "$kept" ] && [ -n "$state" ] && [ "$kept" != "$state" ]; then
+        fail "agent.toml says state_dir = \"$kept\": key and backlog are there; move them by hand and change it there"
+    fi
+    state=${kept:-${state:-/var/lib/inuse}}
+    if [ -z "$root" ] && in_memory "$state"; then
+        fail "$state is in memory and would be lost at the next boot: say --state <folder on flash>"
+    fi
+    was_running=''
+    if running; then was_running=yes; fi
+    make_user "$state"
+    mkdir -p "$root$state" "$etc/secrets"
+    chmod 700 "$root$state" "$etc/secrets"
+    chown "$(owner)" "$root$state"
+    [ "$init" = systemd ] || chown "$(owner)" "$etc/secrets"
+    if [ ! -f "$etc/agent.toml" ]; then
+        place 644 "$here/files/etc/inuse/agent.toml" "$etc/agent.toml"
+        sed "s|^state_dir = .*|state_dir = \"$state\"|" "$etc/agent.toml" >"$etc/agent.toml.new"
+        mv "$etc/agent.toml.new" "$etc/agent.toml"
+    fi
+    if [ -f "$program" ] && [ "$old" != "$version" ]; then
+        cp -p "$program" "$program.previous"
+        echo "$old" >"$root/usr/share/inuse/VERSION.previous"
+    fi
+    place 755 "$here/files/usr/bin/inuse-agent" "$program"
+    place 644 "$here/files/usr/share/inuse/manifest.toml" "$root/usr/share/inuse/manifest.toml"
+    place 755 "$here/install.sh" "$root/usr/share/inuse/install.sh"
+    echo "$version" >"$root/usr/share/inuse/VERSION"
+    if [ "$init" = systemd ]; then
+        place 644 "$here/files/usr/lib/systemd/system/inuse-agent.service" "$service"
+        [ -n "$root" ] || systemctl daemon-reload
+    else
+        place 755 "$here/init/$init" "$service"
+    fi
+    if [ -n "$was_running" ]; then tell restart; fi
+    echo "inuse-agent $version is installed${old:+ (before: $old)}; state in $state, service manager: $init"
+    if [ -z "$old" ]; then
+        echo "next: put manifest.toml beside $etc/agent.toml (example: /usr/share/inuse/manifest.toml), try it with"
+        echo "      \`inuse-agent probe\`, \`inuse-agent enrol --server <host>:8884 --token -\`, then:"
+        case $init in
+            systemd) echo "      systemctl enable --now inuse-agent" ;;
+            openrc) echo "      rc-update add inuse-agent default && rc-service inuse-agent start" ;;
+            *) echo "      /etc/init.d/inuse-agent enable && /etc/init.d/inuse-agent start" ;;
+        esac
+    fi
+}
+
+do_roll_back() {
+    [ -f "$program.previous" ] || fail "there is no program before this one"
+    mv -f "$program.previous" "$program"
+    mv -f "$root/usr/share/inuse/VERSION.previous" "$root/usr/share/inuse/VERSION"
+    if running; then tell restart; fi
+    echo "inuse-agent $(installed_version) is back"
+}
+
+do_remove() {
+    if running; then tell stop; fi
+    tell disable >/dev/null 2>&1 || true
+    rm -f "$program" "$program.previous" "$service"
+    rm -rf "$root/usr/share/inuse"
+    [ "$init" != systemd ] || [ -n "$root" ] || systemctl daemon-reload
+    echo "inuse-agent is removed; $etc and $(state_of) are kept"
+}
+
+do_purge() {
+    state=$(state_of)
+    do_remove >/dev/null
+    case $state in /*/*) rm -rf "$root$state" ;; esac
+    rm -rf "$etc"
+    echo "inuse-agent is removed with its key, its chain and what waited for a receipt"
+}
+
+case $action in
+    install) do_install ;;
+    roll-back) do_roll_back ;;
+    remove) do_remove ;;
+    purge) do_purge ;;
+esac
