@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::process::{PATIENCE, Process, listens};
+use crate::process::{PATIENCE, Process, Program, listens};
 
 /// What this variable names.
 ///
@@ -22,6 +22,14 @@ pub fn needed(variable: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os(variable)
         .with_context(|| format!("{variable} is not set: run `cargo xtask test`"))?;
     Ok(path.into())
+}
+
+/// The gateway's program for another machine, as it is shipped, run by the emulator that `qemu` names.
+///
+/// # Errors
+/// When one of the two is not there.
+pub fn emulated_agent(target: &str, qemu: &str) -> anyhow::Result<Program> {
+    Program::emulated(needed(qemu)?, needed("INUSE_DIST")?.join(target).join("inuse-agent"))
 }
 
 /// A file of `tests/foreign`.

@@ -8,6 +8,7 @@
 pub mod browser;
 pub mod chain;
 pub mod clock;
+pub mod debian;
 pub mod demo;
 pub mod foreign;
 pub mod http;
@@ -16,3 +17,4 @@ pub mod process;
 pub mod recordings;
 pub mod road;
 pub mod site;
+pub mod town;

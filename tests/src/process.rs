@@ -3,6 +3,7 @@
 //! They are looked for in the folder named by `INUSE_PROGRAMS`, else in the target directory this test was built in;
 //! `cargo xtask test` builds them first. Nothing is built here. A process that is dropped is killed.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -58,17 +59,92 @@ pub struct Ended {
     pub err: String,
 }
 
-/// Runs a command of a shipped program to its end, within the patience of a test.
+/// One of our programs, and what stands before its arguments.
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: String,
+    words: Vec<OsString>,
+}
+
+impl Program {
+    /// A program as it is built for this machine.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn shipped(name: &str) -> anyhow::Result<Self> {
+        Ok(Self { name: name.to_owned(), words: vec![program(name)?.into()] })
+    }
+
+    /// A program of another machine, run by an emulator.
+    ///
+    /// # Errors
+    /// When one of the two is not there.
+    pub fn emulated(emulator: PathBuf, program: PathBuf) -> anyhow::Result<Self> {
+        for path in [&emulator, &program] {
+            ensure!(path.is_file(), "{} is not there: run `cargo xtask test`", path.display());
+        }
+        let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(Self { name: name.unwrap_or_default(), words: vec![emulator.into(), program.into()] })
+    }
+
+    /// A program that is called by these words; `name` is for messages.
+    pub fn of(name: &str, words: Vec<OsString>) -> Self {
+        Self { name: name.to_owned(), words }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        command
+    }
+
+    /// Runs a command of the program to its end, within the patience of a test.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub async fn run(&self, args: &[&str], config: &Path) -> anyhow::Result<Ended> {
+        let name = &self.name;
+        let mut command = self.command();
+        command.args(args).arg("--config").arg(config).stdin(Stdio::null()).kill_on_drop(true);
+        let ran = tokio::time::timeout(PATIENCE, command.output());
+        let ran = ran.await.with_context(|| format!("{name} {args:?} does not end"))??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended { code: ran.status.code(), out: text(&ran.stdout), err: text(&ran.stderr) })
+    }
+
+    /// As [`Program::run`], for a command that must end well; returns what it printed.
+    ///
+    /// # Errors
+    /// As [`Program::run`], and when it ends in another way.
+    pub async fn output(&self, args: &[&str], config: &Path) -> anyhow::Result<String> {
+        let (name, ended) = (&self.name, self.run(args, config).await?);
+        ensure!(
+            ended.code == Some(0),
+            "{name} {args:?} ended with {:?}: {}{}",
+            ended.code,
+            ended.out,
+            ended.err
+        );
+        Ok(ended.out)
+    }
+
+    /// Starts `<program> run --config <config>`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self, config: &Path) -> anyhow::Result<Process> {
+        let mut command = self.command();
+        command.arg("run").arg("--config").arg(config);
+        Process::spawn(&self.name, command, &config.with_extension("log"))
+    }
+}
+
+/// Runs a command of a shipped program to its end, as [`Program::run`].
 ///
 /// # Errors
-/// When it cannot be started or does not end.
+/// As [`Program::run`], and when it was not built.
 pub async fn run(name: &str, args: &[&str], config: &Path) -> anyhow::Result<Ended> {
-    let mut command = Command::new(program(name)?);
-    command.args(args).arg("--config").arg(config).stdin(Stdio::null()).kill_on_drop(true);
-    let ran = tokio::time::timeout(PATIENCE, command.output());
-    let ran = ran.await.with_context(|| format!("{name} {args:?} does not end"))??;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Ended { code: ran.status.code(), out: text(&ran.stdout), err: text(&ran.stderr) })
+    Program::shipped(name)?.run(args, config).await
 }
 
 /// As [`run`], for a command that must end well; returns what it printed.
@@ -76,9 +152,7 @@ pub async fn run(name: &str, args: &[&str], config: &Path) -> anyhow::Result<End
 /// # Errors
 /// As [`run`], and when it ends in another way.
 pub async fn output(name: &str, args: &[&str], config: &Path) -> anyhow::Result<String> {
-    let ended = run(name, args, config).await?;
-    ensure!(ended.code == Some(0), "{name} {args:?} ended with {:?}: {}{}", ended.code, ended.out, ended.err);
-    Ok(ended.out)
+    Program::shipped(name)?.output(args, config).await
 }
 
 /// A program that runs until it is told to stop. What it says is appended to a file beside its configuration.
@@ -90,16 +164,6 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `<name> run --config <config>`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start(name: &str, config: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(program(name)?);
-        command.arg("run").arg("--config").arg(config);
-        Self::spawn(name, command, &config.with_extension("log"))
-    }
-
     /// Starts any command; its standard error is appended to `log`.
     ///
     /// # Errors

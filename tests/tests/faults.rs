@@ -2,35 +2,20 @@
 //! an empty outbox, and what a kill cost of the open window as an `outage`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use agent::status::Status;
-use daemon::{Clock as _, SystemClock};
 use jiff::civil::date;
 use ledger::Finding;
 use proof::log::Outcome;
-use proof::{AgentId, Cause, wire};
-use tests::chain::{Chain, Own};
-use tests::plant::firm::{Firm, demo_firms};
-use tests::plant::forms::{Deed, Event};
-use tests::plant::{Plant, files};
-use tests::process::{Process, free_address, listens, output, until};
-use tests::recordings::local_day;
-use tests::site::{Site, agent_of, lines_of, seconds};
-
-/// A firm with one machine and one log that many write to.
-const FIRM: &str = "jijie";
-
-fn firm(start: jiff::civil::Date) -> Firm {
-    let firms = demo_firms(start, start.saturating_add(jiff::Span::new().days(60)));
-    firms.into_iter().find(|firm| firm.id == FIRM).expect("the demo has it")
-}
+use proof::{Cause, wire};
+use tests::foreign::emulated_agent;
+use tests::plant::firm::one_machine_and_one_log;
+use tests::process::Program;
+use tests::site::{Site, lines_of, seconds};
+use tests::town::Town;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_sealed_window_is_recorded_once_in_order_whatever_is_taken_away() -> anyhow::Result<()> {
-    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    let mut site = Site::start(one_machine_and_one_log(date(2026, 7, 22))).await?;
     // Nobody to report to, over seven seals.
     site.run_to(seconds(8, 13, 0)).await?;
     site.stop_server().await?;
@@ -102,7 +87,7 @@ fn assert_costs(outage: &wire::Outage, killed_ms: i64, back_ms: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_goes_on_after_its_store_was_lost_and_says_what_was_lost() -> anyhow::Result<()> {
-    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    let mut site = Site::start(one_machine_and_one_log(date(2026, 7, 22))).await?;
     site.run_to(seconds(8, 3, 0)).await?;
     site.outbox_empties().await?;
     let reported = site.chain()?.entries.len();
@@ -137,7 +122,7 @@ async fn a_chain_goes_on_after_its_store_was_lost_and_says_what_was_lost() -> an
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_window_that_cannot_be_read_costs_itself_and_no_line() -> anyhow::Result<()> {
-    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    let mut site = Site::start(one_machine_and_one_log(date(2026, 7, 22))).await?;
     site.run_to(seconds(9, 5, 30)).await?;
     site.crash_gateway()?;
     site.spoil_open_window().await?;
@@ -157,12 +142,12 @@ async fn an_open_window_that_cannot_be_read_costs_itself_and_no_line() -> anyhow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sources_in_another_order_keep_their_positions() -> anyhow::Result<()> {
-    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+async fn sources_in_another_order_keep_their_positions_and_a_loss_keeps_its_source() -> anyhow::Result<()> {
+    let mut site = Site::start(one_machine_and_one_log(date(2026, 7, 22))).await?;
     site.run_to(seconds(9, 5, 30)).await?;
     let lines: u64 = site.lines_written()?.iter().map(|(_, lines)| lines).sum();
     assert!(lines > 10, "{lines} lines are too few to show anything");
-    site.stop_gateway().await?;
+    site.crash_gateway()?;
     site.turn_manifest_around()?;
     site.start_gateway().await?;
     site.run_to(seconds(10, 3, 0)).await?;
@@ -170,6 +155,9 @@ async fn sources_in_another_order_keep_their_positions() -> anyhow::Result<()> {
     site.stop_gateway().await?;
     let chain = site.chain()?;
     site.own()?.ensure_recorded(&chain)?;
+    let killed = chain.outages_by(Cause::Killed);
+    assert_eq!(killed.len(), 1);
+    assert_eq!(killed[0].lost_sources, [1], "the machine's index is that of the manifest that was in force");
     let written: u64 = site.lines_written()?.iter().map(|(_, lines)| lines).sum();
     let sources = u32::try_from(site.plant.devices().count() + site.plant.logs().len())?;
     let taken: u64 = (1..=sources).map(|source| chain.lines(source)).sum();
@@ -179,7 +167,7 @@ async fn sources_in_another_order_keep_their_positions() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_costs_no_line_and_stands_in_the_chain() -> anyhow::Result<()> {
-    let mut site = Site::start(firm(date(2026, 7, 22))).await?;
+    let mut site = Site::start(one_machine_and_one_log(date(2026, 7, 22))).await?;
     site.run_to(seconds(9, 4, 30)).await?;
     site.set_gateway_clock(2 * HOUR);
     site.run_to(seconds(10, 35, 30)).await?;
@@ -217,7 +205,23 @@ const HOUR: i64 = 3_600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shipped_programs_lose_nothing_when_broker_server_and_agent_are_killed() -> anyhow::Result<()> {
-    let town = Town::start().await?;
+    kill_one_after_the_other(Program::shipped("inuse-agent")?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs qemu and the gateway's program for aarch64: cargo xtask test"]
+async fn an_aarch64_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
+    kill_one_after_the_other(emulated_agent("aarch64-unknown-linux-musl", "INUSE_QEMU_AARCH64")?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs qemu and the gateway's program for armv7: cargo xtask test"]
+async fn an_armv7_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
+    kill_one_after_the_other(emulated_agent("armv7-unknown-linux-musleabihf", "INUSE_QEMU_ARM")?).await
+}
+
+async fn kill_one_after_the_other(agent: Program) -> anyhow::Result<()> {
+    let town = Town::start(agent).await?;
     let (broker, server) = (town.start_broker().await?, town.start_server().await?);
     town.enrol().await?;
     let agent = town.start_agent().await?;
@@ -295,139 +299,3 @@ fn kills_are_declared_and_nothing_else_is_missing(town: &Town) -> anyhow::Result
     assert_eq!(chain.lines(2), lines_of(town.plant.logs()[0].path())?, "no line is lost or doubled");
     Ok(())
 }
-
-/// The shipped programs on loopback, broker and ingester apart, and a firm that works in real time.
-struct Town {
-    folder: tempfile::TempDir,
-    plant: Plant,
-    broker: String,
-    enrolment: String,
-    portal: String,
-}
-
-impl Town {
-    async fn start() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let (today, _) = local_day(SystemClock.stamp().wall_ms);
-        let place = folder.path().join(FIRM);
-        std::fs::create_dir_all(&place)?;
-        std::fs::create_dir_all(folder.path().join("projects"))?;
-        let plant = Plant::start(firm(today), &place, Arc::new(SystemClock), SECOND).await?;
-        files::write_manifest(&plant, &place, SECOND)?;
-        std::fs::write(
-            place.join("agent.toml"),
-            "state_dir = \"state\"\ngrace = \"3s\"\n[buffer]\nflush = \"10s\"\n",
-        )?;
-        let project = files::project(plant.firm(), &[], "neutral")?;
-        std::fs::write(folder.path().join("projects").join(format!("{FIRM}.toml")), project)?;
-        let (broker, enrolment, portal) = (free_address()?, free_address()?, free_address()?);
-        let shared = "data = \"data\"\nprojects = \"projects\"\nnames = [\"127.0.0.1\"]\n";
-        let listen =
-            format!("[listen]\nbroker = \"{broker}\"\nenrolment = \"{enrolment}\"\nportal = \"{portal}\"\n");
-        let parts = [
-            ("broker.toml", "roles = [\"broker\", \"enrolment\"]\n", String::new()),
-            (
-                "server.toml",
-                "roles = [\"ingester\", \"portal\"]\n",
-                format!("[broker]\nmode = \"external\"\nurl = \"mqtts://{broker}\"\nca = \"data/ca.pem\"\n"),
-            ),
-        ];
-        for (name, roles, outside) in parts {
-            std::fs::write(folder.path().join(name), format!("{shared}{roles}{listen}{outside}"))?;
-        }
-        Ok(Self { folder, plant, broker, enrolment, portal })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn agent_toml(&self) -> PathBuf {
-        self.path(FIRM).join("agent.toml")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.path(FIRM).join("state")
-    }
-
-    async fn start_broker(&self) -> anyhow::Result<Process> {
-        let process = Process::start("inuse-server", &self.path("broker.toml"))?;
-        listens(&self.broker).await?;
-        Ok(process)
-    }
-
-    async fn start_server(&self) -> anyhow::Result<Process> {
-        let process = Process::start("inuse-server", &self.path("server.toml"))?;
-        listens(&self.portal).await?;
-        Ok(process)
-    }
-
-    async fn enrol(&self) -> anyhow::Result<()> {
-        let token = output("inuse-server", &["project", "add", FIRM], &self.path("broker.toml")).await?;
-        let enrol = ["enrol", "--yes", "--server", &self.enrolment, "--token", token.trim()];
-        output("inuse-agent", &enrol, &self.agent_toml()).await.map(drop)
-    }
-
-    async fn start_agent(&self) -> anyhow::Result<Process> {
-        let process = Process::start("inuse-agent", &self.agent_toml())?;
-        self.agent_says("the agent has read its machine", |status| status.sources[0].good > 0).await?;
-        Ok(process)
-    }
-
-    /// Waits until the agent's status is as asked for, and returns it.
-    async fn agent_says(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> anyhow::Result<Status> {
-        let socket = self.state().join("status.sock");
-        until(what, || async { Ok(agent::status::ask(&socket).await.ok().filter(&wanted)) }).await
-    }
-
-    async fn agent_reads(&self, records: u64) -> anyhow::Result<Status> {
-        self.agent_says("the agent has read the log", |status| status.sources[1].records >= records).await
-    }
-
-    /// Everything sealed so far has its receipt, and there is something.
-    async fn reported(&self) -> anyhow::Result<Status> {
-        let all = |status: &Status| {
-            status.buffer.backlog == 0 && status.buffer.receipted == Some(status.buffer.head)
-        };
-        self.agent_says("all is receipted", all).await
-    }
-
-    /// Waits until the agent's store was written to.
-    async fn agent_flushes(&self) -> anyhow::Result<()> {
-        let log = self.state().join("buffer.db-wal");
-        let before = std::fs::metadata(&log)?.modified()?;
-        let written = || async { Ok((std::fs::metadata(&log)?.modified()? > before).then_some(())) };
-        until("the open window is flushed", written).await
-    }
-
-    /// The people report so many pieces of work, beside what they do by themselves.
-    fn people_write(&self, lines: u32) -> anyhow::Result<()> {
-        let firm = self.plant.firm();
-        let form = firm.logs[0].form;
-        let at_ms = SystemClock.stamp().wall_ms;
-        for serial in 1..=lines {
-            let event = Event { at_ms, account: 0, deed: Deed::Report, serial, quantity: 10 };
-            let line = form.line(&event, &firm.accounts[0]).expect("work is reported in every form");
-            self.plant.logs()[0].append(&(line + form.line_end()))?;
-        }
-        Ok(())
-    }
-
-    fn chain(&self) -> anyhow::Result<Chain> {
-        let agent: AgentId = agent_of(&self.state())?;
-        Chain::read(&self.path("data"), agent)
-    }
-
-    fn own(&self) -> anyhow::Result<Own> {
-        let enrolled = std::fs::read(self.state().join("enrolment.json"))?;
-        let enrolled: serde_json::Value = serde_json::from_slice(&enrolled)?;
-        Own::read(&self.state(), enrolled["log_vkey"].as_str().unwrap_or_default())
-    }
-
-    async fn end(self) -> anyhow::Result<()> {
-        assert_eq!(self.plant.writes(), 0, "nothing was written to a device");
-        self.plant.stop().await
-    }
-}
-
-const SECOND: Duration = Duration::from_secs(1);

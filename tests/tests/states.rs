@@ -10,7 +10,7 @@ use jiff::civil::date;
 use proof::Cause;
 use tests::chain::{Chain, Own};
 use tests::plant::firm::{Firm, demo_firms};
-use tests::process::{PATIENCE, Process, free_address, output, program, run, until};
+use tests::process::{PATIENCE, Process, Program, free_address, output, program, run, until};
 use tests::road::{City, begin_project, server_config};
 use tests::site::agent_of;
 
@@ -150,7 +150,7 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
     enrol(&elsewhere, &theirs, &begin_project(theirs.config(), &firm(), &SystemClock)?).await?;
     let right = swap(&state, &other.path().join("gateway/state"))?;
 
-    let agent = Process::start("inuse-agent", &config)?;
+    let agent = Program::shipped("inuse-agent")?.start(&config)?;
     let status = says(&config, |status| {
         status.link.error.is_some() && status.sources.iter().all(|source| source.failing.is_some())
     })
@@ -179,7 +179,7 @@ async fn device_off_log_missing_and_refusing_broker_are_states_and_gaps_and_no_c
     for (name, bytes) in right {
         std::fs::write(state.join(name), bytes)?;
     }
-    let agent = Process::start("inuse-agent", &config)?;
+    let agent = Program::shipped("inuse-agent")?.start(&config)?;
     let status = says(&config, |status| status.link.connected && status.buffer.backlog == 0).await?;
     assert_eq!(status.link.mqtt.as_deref(), Some("5"));
     says(&config, |status| status.sources[0].failed > 0).await?;

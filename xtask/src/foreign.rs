@@ -5,9 +5,13 @@
 //! we are root. Nothing is started here and nothing is configured outside of the target directory.
 //!
 //! Tests are told by environment variables: `INUSE_FOREIGN_PYTHON` (an interpreter with pymodbus and asyncua),
-//! `INUSE_MOSQUITTO`, `INUSE_CHROMIUM`, `INUSE_CHROMEDRIVER` (full paths).
+//! `INUSE_MOSQUITTO`, `INUSE_CHROMIUM`, `INUSE_CHROMEDRIVER`, `INUSE_QEMU_AARCH64`, `INUSE_QEMU_ARM` (full paths) and
+//! `INUSE_DIST` (the folder of programs for gateways), `INUSE_DEBIAN` (a root with systemd) and `INUSE_PACKAGES` (the
+//! folder of packages for this machine).
 
 mod apt;
+mod debian;
+mod gateway;
 mod python;
 
 use std::ffi::OsString;
@@ -34,10 +38,13 @@ pub(crate) enum Program {
     Asyncua,
     Mosquitto,
     Chromium,
+    Qemu,
+    Nspawn,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 4] = [Self::Pymodbus, Self::Asyncua, Self::Mosquitto, Self::Chromium];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pymodbus, Self::Asyncua, Self::Mosquitto, Self::Chromium, Self::Qemu, Self::Nspawn];
 
     /// What stands in the name of a test that needs it.
     pub(crate) fn word(self) -> &'static str {
@@ -46,6 +53,8 @@ impl Program {
             Self::Asyncua => "asyncua",
             Self::Mosquitto => "mosquitto",
             Self::Chromium => "chromium",
+            Self::Qemu => "qemu",
+            Self::Nspawn => "nspawn",
         }
     }
 }
@@ -81,6 +90,8 @@ impl Foreign {
             (Program::Pymodbus, python),
             (Program::Mosquitto, mosquitto(&mut apt)),
             (Program::Chromium, chromium(&mut apt)),
+            (Program::Qemu, gateway::qemu(&mut apt, wish)),
+            (Program::Nspawn, debian::nspawn(&mut apt, wish)),
         ];
         Self { found }
     }

@@ -22,11 +22,14 @@ use anyhow::bail;
 const USAGE: &str = "\
 cargo xtask test [--no-foreign | --require-foreign]
     Runs all tests: those that need nothing always, those against foreign software (pymodbus, asyncua, Mosquitto,
-    Chromium) with what is there or can be installed. --require-foreign makes a skip a failure.
+    Chromium) with what is there or can be installed. --require-foreign makes a skip a failure, and adds what takes
+    minutes: programs for gateways under qemu, packages in a Debian under systemd.
 cargo xtask ci
     Everything a change must pass: the quick checks, the tests with nothing skipped, the demo once.
 cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch64 | all> [--set small|standard|full] [--twice]
     The gateway's program as one static executable each, in dist/; --twice builds again and compares the bytes.
+cargo xtask package <the same names | all>
+    deb, rpm and tar of what was built, with a list of what is in it and checksums; signed when INUSE_RELEASE_KEY is set.
 cargo xtask structure | units | deny
     One check alone: the rules of the tree, the systemd units, licences and bans.
 ";
@@ -51,6 +54,10 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
         ["ci"] => ci::run(),
         ["cross", rest @ ..] if !rest.is_empty() => {
             command::Command::new("cross/build.sh").args(rest).run()?;
+            Ok(())
+        }
+        ["package", rest @ ..] if !rest.is_empty() => {
+            command::Command::new("cross/package.sh").args(rest).run()?;
             Ok(())
         }
         ["structure"] => structure::run(),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all tests, with foreign software where it can be had.
 //!
 //! A test that needs foreign software is marked `#[ignore]` and its name (or module) contains the name of each program
-//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`. It learns where they are from the environment, see
+//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`, `qemu`, `nspawn`. It learns where they are from the environment, see
 //! [`crate::foreign`]. What cannot be had is skipped by that name, and said.
 
 use anyhow::{Context as _, bail};
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn software_no_test_names_is_not_called_tested() {
-        let all =
-            "pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\nthe_page_in_chromium: test\n";
+        let all = "pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\n\
+                   the_page_in_chromium: test\nan_agent_under_qemu: test\na_package_nspawn: test\n";
         every_program_is_used(all).unwrap();
         let error = every_program_is_used("x_pymodbus_asyncua_mosquitto: test\n").unwrap_err().to_string();
         assert!(error.contains("chromium"), "{error}");

@@ -225,6 +225,12 @@ const DAY: Shift = Shift { name: "早班", from: 8 * 60, to: 16 * 60 };
 const EVENING: Shift = Shift { name: "中班", from: 16 * 60, to: 22 * 60 };
 const WHOLE_DAY: Shift = Shift { name: "白班", from: 8 * 60, to: 17 * 60 };
 
+/// The one of the demo's firms that has one machine and one log that many write to, at work for sixty days.
+pub fn one_machine_and_one_log(start: Date) -> Firm {
+    let firms = demo_firms(start, start.saturating_add(jiff::Span::new().days(60)));
+    firms.into_iter().find(|firm| firm.id == "jijie").expect("the demo has it")
+}
+
 /// The six firms of the demo, from the midnight of `start` to that of `acceptance`. `start` should be a Wednesday:
 /// the recordings' holidays then fall where the firms expect them.
 pub fn demo_firms(start: Date, acceptance: Date) -> Vec<Firm> {

@@ -1,0 +1,198 @@
+//! A Debian of its own, booted with its systemd by systemd-nspawn: packages are installed in it as on a gateway.
+//!
+//! The base is the folder named by `INUSE_DEBIAN`, made by `cargo xtask test`; each test works on a copy. It shares the
+//! network of this machine, so that an agent inside reaches a broker outside. It ends with the test.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use tokio::process::{Child, Command};
+
+use crate::foreign::needed;
+use crate::process::{Ended, PATIENCE, Program, until};
+
+/// A booted system.
+#[derive(Debug)]
+pub struct Debian {
+    folder: tempfile::TempDir,
+    nspawn: Child,
+    leader: u32,
+}
+
+impl Debian {
+    /// Copies the base and boots it; `options` are more options of systemd-nspawn.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn boot(options: &[&str]) -> anyhow::Result<Self> {
+        let base = needed("INUSE_DEBIAN")?;
+        let folder = tempfile::tempdir()?;
+        let root = folder.path().join("root");
+        let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(&base).arg(&root).status().await?;
+        ensure!(copied.success(), "could not copy {}", base.display());
+        // It wants a terminal. What its console says is for whoever looks at a test that failed.
+        let boot = [
+            &[
+                "exec systemd-nspawn --quiet --boot --register=no --keep-unit --kill-signal=SIGRTMIN+3 -D",
+                "root",
+            ],
+            options,
+        ]
+        .concat()
+        .join(" ");
+        let mut nspawn = Command::new("script")
+            .args(["--quiet", "--return", "--command", &boot, "console"])
+            .current_dir(folder.path())
+            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("could not start systemd-nspawn under script")?;
+        let console = folder.path().join("console");
+        let script = nspawn.id().context("it runs")?;
+        let leader = until("the first process of the Debian runs", || {
+            let (ended, leader) = (nspawn.try_wait(), leader(script));
+            let said = || std::fs::read_to_string(&console).unwrap_or_default();
+            let seen = match ended {
+                Ok(None) => leader,
+                Ok(Some(ended)) => Err(anyhow::anyhow!("systemd-nspawn ended, {ended}: {}", said())),
+                Err(error) => Err(error.into()),
+            };
+            async { seen }
+        })
+        .await?;
+        let debian = Self { folder, nspawn, leader };
+        until("the Debian is up", || async {
+            let state = debian.run(&["systemctl", "is-system-running"]).await?.out;
+            Ok(["running", "degraded"].contains(&state.trim()).then_some(()))
+        })
+        .await
+        .with_context(|| debian.console())?;
+        Ok(debian)
+    }
+
+    /// Its root, seen from here.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// What its console has said.
+    pub fn console(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
+    }
+
+    /// A program inside.
+    pub fn program(&self, path: &str) -> Program {
+        let target = self.leader.to_string();
+        let words = ["nsenter", "--target", &target, "--all", "--", path];
+        Program::of(path, words.map(OsString::from).into())
+    }
+
+    /// Runs a command inside to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub async fn run(&self, command: &[&str]) -> anyhow::Result<Ended> {
+        let mut inside = Command::new("nsenter");
+        inside.args(["--target", &self.leader.to_string(), "--all", "--"]).args(command);
+        let ran = tokio::time::timeout(PATIENCE, inside.stdin(Stdio::null()).kill_on_drop(true).output());
+        let ran = ran.await.with_context(|| format!("{command:?} does not end"))??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended { code: ran.status.code(), out: text(&ran.stdout), err: text(&ran.stderr) })
+    }
+
+    /// As [`Debian::run`], for a command that must end well; returns what it printed.
+    ///
+    /// # Errors
+    /// As [`Debian::run`], and when it ends in another way.
+    pub async fn output(&self, command: &[&str]) -> anyhow::Result<String> {
+        let ended = self.run(command).await?;
+        ensure!(
+            ended.code == Some(0),
+            "{command:?} ended with {:?}: {}{}\n{}",
+            ended.code,
+            ended.out,
+            ended.err,
+            self.journal().await
+        );
+        Ok(ended.out)
+    }
+
+    /// What a property of a unit is.
+    ///
+    /// # Errors
+    /// When systemd does not say.
+    pub async fn unit(&self, unit: &str, property: &str) -> anyhow::Result<String> {
+        let shown = self.output(&["systemctl", "show", "--value", "--property", property, unit]).await?;
+        Ok(shown.trim().to_owned())
+    }
+
+    /// Copies a file to the same name under `/root` inside, and returns its path there.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn bring(&self, file: &Path) -> anyhow::Result<String> {
+        let name = file.file_name().context("a file has a name")?.to_string_lossy().into_owned();
+        std::fs::copy(file, self.root().join("root").join(&name))
+            .with_context(|| format!("could not copy {}", file.display()))?;
+        Ok(format!("/root/{name}"))
+    }
+
+    /// Ends it in order.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn power_off(mut self) -> anyhow::Result<()> {
+        self.run(&["systemctl", "poweroff", "--no-block"]).await?;
+        tokio::time::timeout(PATIENCE, self.nspawn.wait()).await.context("the Debian does not go down")??;
+        Ok(())
+    }
+
+    async fn journal(&self) -> String {
+        let said = self.run(&["journalctl", "--no-pager", "--lines=40", "--output=short-monotonic"]).await;
+        said.map_or_else(|error| error.to_string(), |said| said.out)
+    }
+}
+
+impl Drop for Debian {
+    fn drop(&mut self) {
+        // Killing nspawn's terminal does not always take the system inside with it; killing its first process does.
+        let ours = self
+            .nspawn
+            .id()
+            .is_some_and(|script| matches!(leader(script), Ok(Some(pid)) if pid == self.leader));
+        if ours {
+            drop(std::process::Command::new("kill").args(["-KILL", &self.leader.to_string()]).status());
+        }
+    }
+}
+
+/// The process that is number one of a system of its own and descends from `ancestor`.
+fn leader(ancestor: u32) -> anyhow::Result<Option<u32>> {
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let ids = status(pid, "NSpid:");
+        if ids.len() > 1 && ids.last() == Some(&1) && descends(pid, ancestor) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
+fn descends(mut pid: u32, ancestor: u32) -> bool {
+    while pid > 1 && pid != ancestor {
+        pid = status(pid, "PPid:").first().copied().unwrap_or(0);
+    }
+    pid == ancestor
+}
+
+/// The numbers on one line of a process's status; none when it has ended.
+fn status(pid: u32, line: &str) -> Vec<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
+    numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}

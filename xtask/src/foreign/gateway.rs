@@ -1,0 +1,31 @@
+//! The gateway's program as it is shipped, and what runs it here: emulators.
+
+use crate::command::{Command, find};
+use crate::tree;
+
+use super::apt::Apt;
+use super::{Found, Wish};
+
+/// Architectures that are tried whole, and what emulates them.
+const EMULATED: [(&str, &str, &str); 2] = [
+    ("aarch64", "qemu-aarch64-static", "INUSE_QEMU_AARCH64"),
+    ("armv7", "qemu-arm-static", "INUSE_QEMU_ARM"),
+];
+
+/// qemu, and `dist/` with the programs it runs. Building those takes minutes, so it is done only when all is wished.
+pub(super) fn qemu(apt: &mut Apt, wish: Wish) -> Found {
+    if wish != Wish::All {
+        return Err("the programs for gateways are built for --require-foreign only".to_owned());
+    }
+    let said = |error: anyhow::Error| format!("{error:#}");
+    if EMULATED.iter().any(|(_, qemu, _)| find(qemu).is_none()) {
+        apt.install(&["qemu-user-static"]).map_err(said)?;
+    }
+    Command::new("cross/build.sh").args(EMULATED.map(|(name, ..)| name)).run().map_err(said)?;
+    let mut found = vec![("INUSE_DIST", tree::root().join("dist").into_os_string())];
+    for (_, qemu, variable) in EMULATED {
+        let path = find(qemu).ok_or("it was installed and cannot be found")?;
+        found.push((variable, path.into_os_string()));
+    }
+    Ok(found)
+}
