@@ -11,6 +11,9 @@ use crate::config::BrokerAddress;
 /// Requests that may wait in the client; the uplink keeps fewer in flight.
 const QUEUE: usize = 256;
 
+/// Publishes that may wait for the broker's word; the uplink waits for receipts with fewer.
+const MOST_UNACKNOWLEDGED: u16 = 128;
+
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Largest packet either way.
@@ -109,6 +112,8 @@ impl Line {
                     .set_keep_alive(KEEP_ALIVE)
                     .set_clean_start(true)
                     .set_max_packet_size(Some(MAX_PACKET))
+                    // The client makes room for all of them at once: without a bound 14 MiB.
+                    .set_outgoing_inflight_upper_limit(MOST_UNACKNOWLEDGED)
                     .set_last_will(will);
                 let (client, events) = rumqttc::v5::AsyncClient::new(mqtt, QUEUE);
                 Self::Five(client, Box::new(events))

@@ -28,6 +28,12 @@ use crate::status::Shared;
 /// Observations that may wait for a flush before one is made ahead of its time.
 const MOST_PENDING: usize = 10_000;
 
+/// Readings in them, of some 80 bytes each.
+const MOST_READINGS: usize = 100_000;
+
+/// Shortest time between two flushes that are made ahead of their time.
+const EARLY_MS: i64 = 1_000;
+
 /// Wall and monotonic clock may drift apart by this much between two looks before it counts as a step.
 const STEP_MS: i64 = 5_000;
 
@@ -56,6 +62,8 @@ pub(crate) struct Pending {
     start: Option<(i64, u64, WindowSecret)>,
     part: u16,
     observations: Vec<Observation>,
+    /// In the observations of poll cycles.
+    readings: usize,
     bookmarks: Bookmarks,
     flushed_ms: i64,
     last: Option<Stamp>,
@@ -151,12 +159,17 @@ impl Recorder {
         if let What::Records(records) = &observation.what {
             self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
         }
+        if let What::Cycle(readings) = &observation.what {
+            self.pending.readings += readings.len();
+        }
         self.pending.observations.push(observation);
         if self.windows.is_full() {
             self.seal(wire::End::Full, now).await?;
             return self.open(now.wall_ms, now).await;
         }
-        if self.pending.observations.len() >= MOST_PENDING {
+        let many = self.pending.observations.len() >= MOST_PENDING || self.pending.readings >= MOST_READINGS;
+        // On a full disk what is pending stays, and is not tried again with each observation.
+        if many && now.wall_ms - self.pending.flushed_ms >= EARLY_MS {
             self.flush(now).await?;
         }
         Ok(())
@@ -250,6 +263,7 @@ impl Recorder {
                 pending.part += 1;
                 pending.opening = None;
                 pending.observations.clear();
+                pending.readings = 0;
                 pending.bookmarks.clear();
             }
             Ok(Flushed::NoSpace) | Err(BufferError::Full) => warn!("no space to flush the open window"),

@@ -23,9 +23,10 @@ impl std::fmt::Debug for WindowSecret {
 }
 
 impl WindowSecret {
-    /// Blind of the leaf at this place of the window.
-    pub fn leaf_blind(&self, index: u32) -> [u8; 16] {
-        self.blind(&[&index.to_be_bytes()])
+    /// Blind of the leaf that came to the window at this place: not the place at which it will stand, so that a leaf
+    /// can be hashed when it comes and forgotten.
+    pub fn leaf_blind(&self, arrival: u32) -> [u8; 16] {
+        self.blind(&[&arrival.to_be_bytes()])
     }
 
     /// Blind of a record's field, by what the record itself is, not by its place in the window.
@@ -73,12 +74,10 @@ impl HashReader for Stored {
 pub type Path = Vec<[u8; 32]>;
 
 impl Tree {
-    /// The tree over these leaves, in this order, blinded with the window's secret.
-    pub fn of(leaves: &[wire::Leaf], secret: &WindowSecret) -> Self {
+    /// The tree over leaves of these hashes, in this order.
+    pub fn of(leaves: impl IntoIterator<Item = LeafHash>) -> Self {
         let mut tree = Self::default();
-        for (index, leaf) in (0_u32..).zip(leaves) {
-            tree.push(leaf_hash(leaf, &secret.leaf_blind(index)));
-        }
+        leaves.into_iter().for_each(|leaf| tree.push(leaf.0));
         tree
     }
 
@@ -125,7 +124,7 @@ pub fn is_under(
 ) -> bool {
     let path: Vec<Hash> = path.iter().map(|hash| Hash(*hash)).collect();
     path_is_bounded(count, &path)
-        && check_record(&path, count, Hash(*root), index, leaf_hash(leaf, blind)).is_ok()
+        && check_record(&path, count, Hash(*root), index, leaf_hash(leaf, blind).0).is_ok()
 }
 
 /// The library walks down the path it is given; a tree of n leaves has none longer than its height.
@@ -133,10 +132,16 @@ fn path_is_bounded(count: u64, path: &[Hash]) -> bool {
     path.len() <= 64 - usize::try_from(count.leading_zeros()).unwrap_or(0)
 }
 
-fn leaf_hash(leaf: &wire::Leaf, blind: &[u8; 16]) -> Hash {
-    let mut input = blind.to_vec();
-    input.extend(leaf.encode_to_vec());
-    record_hash(&input)
+/// What the tree holds of a leaf.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeafHash(Hash);
+
+/// The hash of a blinded leaf.
+pub fn leaf_hash(leaf: &wire::Leaf, blind: &[u8; 16]) -> LeafHash {
+    let mut input = Vec::with_capacity(blind.len() + leaf.encoded_len());
+    input.extend(blind);
+    leaf.encode_raw(&mut input);
+    LeafHash(record_hash(&input))
 }
 
 #[cfg(test)]
@@ -144,13 +149,18 @@ mod tests {
     use super::*;
     use ct_merkle::mem_backed_tree::MemoryBackedTree;
 
+    /// The tree over these leaves, which stand as they came.
+    fn tree(leaves: &[wire::Leaf], secret: &WindowSecret) -> Tree {
+        Tree::of((0_u32..).zip(leaves).map(|(arrival, leaf)| leaf_hash(leaf, &secret.leaf_blind(arrival))))
+    }
+
     fn leaves(count: i32) -> Vec<wire::Leaf> {
         (0..count).map(|at| wire::Leaf { source: 1, dt_ms: at, what: None }).collect()
     }
 
     #[test]
     fn an_empty_window_has_the_empty_root() {
-        assert_eq!(Tree::of(&[], &WindowSecret([0; 32])).root(), <[u8; 32]>::from(Sha256::digest(b"")));
+        assert_eq!(Tree::of([]).root(), <[u8; 32]>::from(Sha256::digest(b"")));
     }
 
     #[test]
@@ -158,7 +168,7 @@ mod tests {
         let secret = WindowSecret([4; 32]);
         for count in [1, 2, 3, 7, 8, 9, 60] {
             let leaves = leaves(count);
-            let tree = Tree::of(&leaves, &secret);
+            let tree = tree(&leaves, &secret);
             let mut other = MemoryBackedTree::<sha2_next::Sha256, Vec<u8>>::new();
             for (index, leaf) in (0..).zip(&leaves) {
                 let mut input = secret.leaf_blind(index).to_vec();
@@ -185,8 +195,8 @@ mod tests {
     fn another_secret_gives_another_root() {
         let leaves = leaves(3);
         assert_ne!(
-            Tree::of(&leaves, &WindowSecret([1; 32])).root(),
-            Tree::of(&leaves, &WindowSecret([2; 32])).root()
+            tree(&leaves, &WindowSecret([1; 32])).root(),
+            tree(&leaves, &WindowSecret([2; 32])).root()
         );
     }
 }

@@ -44,9 +44,12 @@ pub struct Chunks {
     pub observations: Vec<Observation>,
 }
 
+/// Number of the field `Chunk.observations`.
+const OBSERVATIONS: u32 = 2;
+
 /// The bytes of one flush; `opening` goes into a window's first.
 pub fn encode(opening: Option<&Opening>, start_ms: i64, observations: &[Observation]) -> Vec<u8> {
-    pb::Chunk {
+    let head = pb::Chunk {
         opening: opening.map(|opening| pb::Opening {
             secret: opening.secret.0.to_vec(),
             wall_ms: opening.wall_ms,
@@ -55,9 +58,14 @@ pub fn encode(opening: Option<&Opening>, start_ms: i64, observations: &[Observat
             body: opening.body.clone(),
             ranges: opening.ranges.iter().map(range).collect(),
         }),
-        observations: observations.iter().map(|observation| encode_one(start_ms, observation)).collect(),
+        observations: Vec::new(),
+    };
+    let mut bytes = head.encode_to_vec();
+    // One at a time: a copy of all of them in the wire's form would take several times their room.
+    for observation in observations {
+        prost::encoding::message::encode(OBSERVATIONS, &encode_one(start_ms, observation), &mut bytes);
     }
-    .encode_to_vec()
+    bytes
 }
 
 /// Reads all chunks of one window.

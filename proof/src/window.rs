@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use crate::catalogue::Cause;
 use crate::features::{Range, Series, median_and_spread, minute_of};
-use crate::leaf::{Tree, WindowSecret};
+use crate::leaf::{LeafHash, Tree, WindowSecret, leaf_hash};
 use crate::observation::{Observation, Quality, Reading, What};
 use crate::payload::Header;
 use crate::pseudonym::PseudonymKey;
@@ -55,13 +55,22 @@ struct Open {
     start_ms: i64,
     mono_start_ms: u64,
     secret: WindowSecret,
-    leaves: Vec<wire::Leaf>,
+    leaves: Vec<Came>,
     sources: BTreeMap<u16, Tally>,
     series: BTreeMap<(u16, usize), Series>,
     logs: BTreeMap<u16, LogTally>,
     use_table: userows::UseTable,
     gaps: Vec<wire::Gap>,
     range_leaves: usize,
+}
+
+/// A leaf that came: where it will stand, and its hash. The leaf itself is kept in no memory: ten minutes of a large
+/// factory have room for hashes only.
+#[derive(Debug)]
+struct Came {
+    dt_ms: i32,
+    source: u32,
+    hash: LeafHash,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +153,7 @@ impl Windows {
             range_leaves: 0,
         };
         for ((source, point), range) in &self.memory.ranges {
-            open.leaves.push(range_leaf(*source, *point, *range));
+            open.came(&range_leaf(*source, *point, *range));
         }
         open.range_leaves = open.leaves.len();
         for source in &self.body.sources {
@@ -218,7 +227,7 @@ impl Windows {
         open.close_gaps(&self.body.sources, end_ms);
         // Order is time, then source, then arrival; the ranges stand in front of all.
         open.leaves[open.range_leaves..].sort_by_key(|leaf| (leaf.dt_ms, leaf.source));
-        let tree = Tree::of(&open.leaves, &open.secret);
+        let tree = Tree::of(open.leaves.iter().map(|leaf| leaf.hash));
         let use_rows = open.use_table.encode(local_day(open.start_ms, self.body.utc_offset_minutes));
         let mut window = wire::Window {
             header: None,
@@ -260,11 +269,6 @@ impl Windows {
         };
         open.series.iter().filter_map(row).take(64).collect()
     }
-
-    /// The leaves of the open window so far, for tests and for openings made from replayed observations.
-    pub fn leaves(&self) -> &[wire::Leaf] {
-        self.open.as_ref().map_or(&[], |open| &open.leaves)
-    }
 }
 
 impl Sealed {
@@ -277,6 +281,12 @@ impl Sealed {
 impl Open {
     fn dt(&self, at_ms: i64) -> i64 {
         at_ms - self.start_ms
+    }
+
+    fn came(&mut self, leaf: &wire::Leaf) {
+        let arrival = u32::try_from(self.leaves.len()).expect("a window has fewer than 2^32 leaves");
+        let hash = leaf_hash(leaf, &self.secret.leaf_blind(arrival));
+        self.leaves.push(Came { dt_ms: leaf.dt_ms, source: leaf.source, hash });
     }
 
     fn minute(&self, at_ms: i64) -> usize {
@@ -316,7 +326,7 @@ impl Open {
         }
         let reading = wire::Reading { quality: u32::from(cause.letter()), raw: Vec::new() };
         let readings = wire::Readings { share: Share::None.into(), rtt_us: 0, points: vec![reading] };
-        self.leaves.push(wire::Leaf { source, dt_ms, what: Some(wire::leaf::What::Readings(readings)) });
+        self.came(&wire::Leaf { source, dt_ms, what: Some(wire::leaf::What::Readings(readings)) });
     }
 
     fn cycle(
@@ -345,7 +355,7 @@ impl Open {
                 let rtt_us = observation.rtt_us.unwrap_or(0);
                 let readings = wire::Readings { share: share.into(), rtt_us, points };
                 let what = Some(wire::leaf::What::Readings(readings));
-                self.leaves.push(wire::Leaf { source: source.index, dt_ms: clamp(dt), what });
+                self.came(&wire::Leaf { source: source.index, dt_ms: clamp(dt), what });
             }
         }
         for (at, (point, reading)) in source.points.iter().zip(readings).enumerate() {

@@ -29,7 +29,15 @@ pub fn needed(variable: &str) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When one of the two is not there.
 pub fn emulated_agent(target: &str, qemu: &str) -> anyhow::Result<Program> {
-    Program::emulated(needed(qemu)?, needed("INUSE_DIST")?.join(target).join("inuse-agent"))
+    emulated_agent_with(target, qemu, &[])
+}
+
+/// As [`emulated_agent`], with options of the emulator.
+///
+/// # Errors
+/// When one of the two is not there.
+pub fn emulated_agent_with(target: &str, qemu: &str, options: &[&str]) -> anyhow::Result<Program> {
+    Program::emulated(needed(qemu)?, options, needed("INUSE_DIST")?.join(target).join("inuse-agent"))
 }
 
 /// A file of `tests/foreign`.

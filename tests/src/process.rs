@@ -75,16 +75,18 @@ impl Program {
         Ok(Self { name: name.to_owned(), words: vec![program(name)?.into()] })
     }
 
-    /// A program of another machine, run by an emulator.
+    /// A program of another machine, run by an emulator with these options.
     ///
     /// # Errors
     /// When one of the two is not there.
-    pub fn emulated(emulator: PathBuf, program: PathBuf) -> anyhow::Result<Self> {
+    pub fn emulated(emulator: PathBuf, options: &[&str], program: PathBuf) -> anyhow::Result<Self> {
         for path in [&emulator, &program] {
             ensure!(path.is_file(), "{} is not there: run `cargo xtask test`", path.display());
         }
         let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(Self { name: name.unwrap_or_default(), words: vec![emulator.into(), program.into()] })
+        let options = options.iter().map(|option| OsString::from(*option));
+        let words = std::iter::once(emulator.into()).chain(options).chain([program.into()]).collect();
+        Ok(Self { name: name.unwrap_or_default(), words })
     }
 
     /// A program that is called by these words; `name` is for messages.
@@ -183,6 +185,14 @@ impl Process {
         Ok(String::from_utf8_lossy(&std::fs::read(&self.log)?).into_owned())
     }
 
+    /// Its id.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn id(&self) -> anyhow::Result<u32> {
+        self.child.id().with_context(|| format!("{} has ended by itself:\n{}", self.name, self.tail()))
+    }
+
     /// Whether it still runs.
     ///
     /// # Errors
@@ -196,10 +206,7 @@ impl Process {
     /// # Errors
     /// When it does not end, or not well.
     pub async fn terminate(mut self) -> anyhow::Result<()> {
-        let pid = self
-            .child
-            .id()
-            .with_context(|| format!("{} has ended by itself:\n{}", self.name, self.tail()))?;
+        let pid = self.id()?;
         let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
         ensure!(told.success(), "could not signal {}", self.name);
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;

@@ -100,6 +100,11 @@ impl Town {
         Ok(Self { agent, config, state, folder, plant, broker, enrolment, portal })
     }
 
+    /// The firm's folder: its logs, and the manifest of an agent that runs here.
+    pub fn factory(&self) -> PathBuf {
+        self.path("factory")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

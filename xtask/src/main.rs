@@ -8,6 +8,7 @@ mod ci;
 mod command;
 mod demo;
 mod deny;
+mod figures;
 mod foreign;
 mod steps;
 mod structure;
@@ -30,6 +31,8 @@ cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch6
     The gateway's program as one static executable each, in dist/; --twice builds again and compares the bytes.
 cargo xtask package <the same names | all>
     deb, rpm and tar of what was built, with a list of what is in it and checksums; signed when INUSE_RELEASE_KEY is set.
+cargo xtask figures [aarch64 | armv7 | x86_64 …] [--minutes N] [--load 1..4]
+    Size and resident memory of the gateway's programs at the loads of the budgets, against them; built first.
 cargo xtask structure | units | deny
     One check alone: the rules of the tree, the systemd units, licences and bans.
 ";
@@ -60,6 +63,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
             command::Command::new("cross/package.sh").args(rest).run()?;
             Ok(())
         }
+        ["figures", rest @ ..] => figures::run(rest),
         ["structure"] => structure::run(),
         ["units"] => units::run(),
         ["deny"] => deny::run(),

@@ -106,7 +106,7 @@ impl Open {
         };
         let dt_ms = clamp(self.dt(observation.at_ms));
         let what = Some(wire::leaf::What::Record(record));
-        self.leaves.push(wire::Leaf { source: observation.source.into(), dt_ms, what });
+        self.came(&wire::Leaf { source: observation.source.into(), dt_ms, what });
     }
 }
 

@@ -117,6 +117,24 @@ fn the_same_observations_give_the_same_bytes() {
 }
 
 #[test]
+fn what_comes_late_stands_where_its_time_says_under_the_blind_of_its_arrival() {
+    let mut windows = windows(1, 0);
+    windows.observe(&cycle(1, 20_000, 1.0)).unwrap();
+    windows.observe(&cycle(1, 10_000, 0.0)).unwrap();
+    let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+    let leaf = |dt_ms: i32, running: f64| {
+        let reading = |value: f64| wire::Reading { quality: 0, raw: value.to_be_bytes().to_vec() };
+        let points = vec![reading(running), reading(20.5 + running)];
+        let readings = wire::Readings { share: Share::Shape.into(), rtt_us: 900, points };
+        wire::Leaf { source: 1, dt_ms, what: Some(wire::leaf::What::Readings(readings)) }
+    };
+    let secret = WindowSecret([2; 32]);
+    let hashes = [(leaf(10_000, 0.0), 1), (leaf(20_000, 1.0), 0)]
+        .map(|(leaf, arrival)| leaf_hash(&leaf, &secret.leaf_blind(arrival)));
+    assert_eq!(sealed.window.root, Tree::of(hashes).root());
+}
+
+#[test]
 fn silence_becomes_a_gap_with_its_cause_and_goes_on_into_the_next_window() {
     let mut windows = windows(1, 0);
     windows.observe(&cycle(1, 0, 1.0)).unwrap();
