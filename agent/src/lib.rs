@@ -30,6 +30,7 @@ mod mqtt;
 mod recorder;
 mod start;
 pub mod status;
+pub mod update;
 mod uplink;
 mod watchdog;
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::{Agent, AgentConfig, Identity};
 use anyhow::Context as _;
@@ -57,6 +58,20 @@ enum Command {
     /// For whoever helps from afar.
     #[command(subcommand)]
     Diag(Diag),
+    /// Install a newer package, and go back when the agent does not do afterwards what it did before.
+    Update {
+        /// .deb, .rpm or .tar.gz, with SHA256SUMS and SHA256SUMS.minisig beside it.
+        package: PathBuf,
+        /// The package of the installed version, where an earlier update has not kept it.
+        #[arg(long)]
+        previous: Option<PathBuf>,
+        /// minisign's public key of the releases.
+        #[arg(long, default_value = agent::update::RELEASE_KEY)]
+        key: PathBuf,
+        /// Seconds the new agent may take until it does what the old one did.
+        #[arg(long, default_value_t = 180)]
+        wait: u64,
+    },
     /// Ask one source once and show what it answers. Nothing is recorded.
     Probe {
         /// Name of the source in the manifest; all of them when absent.
@@ -97,6 +112,14 @@ fn main() -> ExitCode {
         Command::Diag(Diag::Collect { out }) => {
             let held = agent::diag::collect(&cli.config, &out, ctx.clock().stamp()).await?;
             print::out(&format!("{}:\n{held}", out.display()))?;
+            Ok(Exit::Ok)
+        }
+        Command::Update { package, previous, key, wait } => {
+            let (config, _) = AgentConfig::load(&cli.config)?;
+            let patience = Duration::from_secs(wait.clamp(1, 3_600));
+            let socket = config.status_socket();
+            let update = agent::update::Update { package, previous, key, patience, socket };
+            print::out(&agent::update::run(&update).await?)?;
             Ok(Exit::Ok)
         }
         Command::Probe { source } => probe(&cli.config, source.as_deref()).await,

@@ -16,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::watchdog::SLACK;
 
 /// A snapshot, as `inuse-agent status --json` prints it. Times are Unix ms, ages seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Status {
+    /// The process that tells.
+    #[serde(default)]
+    pub pid: u32,
     /// Agent id.
     pub agent: String,
     /// The firm's project.
@@ -37,7 +40,7 @@ pub struct Status {
 }
 
 /// One source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct SourceStatus {
     /// Index in the manifest.
     pub index: u16,
@@ -276,7 +279,8 @@ impl Shared {
             && link.refusal.is_none()
             && buffer.full_since_ms.is_none()
             && sources.iter().all(|source| source.fresh);
-        Status { agent, project, now_ms, healthy, sources, link, buffer, skew_ms: inner.skew_ms }
+        let (pid, skew_ms) = (std::process::id(), inner.skew_ms);
+        Status { pid, agent, project, now_ms, healthy, sources, link, buffer, skew_ms }
     }
 }
 

@@ -142,6 +142,21 @@ impl Debian {
         Ok(format!("/root/{name}"))
     }
 
+    /// Copies the files of a folder to a folder of the same name under `/root` inside.
+    ///
+    /// # Errors
+    /// When one cannot be copied.
+    pub fn bring_folder(&self, folder: &Path) -> anyhow::Result<()> {
+        let to = self.root().join("root").join(folder.file_name().context("a folder has a name")?);
+        std::fs::create_dir_all(&to)?;
+        for entry in std::fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
+            let path = entry?.path();
+            std::fs::copy(&path, to.join(path.file_name().context("a file has a name")?))
+                .with_context(|| format!("could not copy {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Ends it in order.
     ///
     /// # Errors

@@ -141,6 +141,130 @@ async fn a_package_survives_kills_a_hang_and_an_upgrade_with_its_backlog_nspawn(
     debian.power_off().await
 }
 
+/// Unpacks a tar of packages inside and returns the path of its installer.
+async fn unpack(debian: &Debian, folder: &str) -> anyhow::Result<String> {
+    let archive = debian.bring(&package(folder, ".tar.gz")?)?;
+    let listed = debian.output(&["tar", "--list", "--file", &archive]).await?;
+    debian.output(&["tar", "--extract", "--directory", "/root", "--file", &archive]).await?;
+    let top = listed.lines().next().context("an empty archive")?;
+    Ok(format!("/root/{top}install.sh"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs systemd-nspawn and packages: cargo xtask test --require-foreign"]
+async fn the_tar_serves_a_system_that_restarts_nothing_by_itself_nspawn() -> anyhow::Result<()> {
+    const SCRIPT: &str = "/etc/init.d/inuse-agent";
+    let debian = Debian::boot(&[]).await?;
+    let (old, new) = (unpack(&debian, "old").await?, unpack(&debian, "new").await?);
+    let in_memory = debian.run(&[&old, "--init", "sysv", "--state", "/run/inuse"]).await?;
+    assert!(in_memory.code != Some(0) && in_memory.err.contains("is in memory"), "{in_memory:?}");
+    assert!(!debian.root().join("usr/bin/inuse-agent").exists(), "a refusal installs nothing");
+    debian.output(&[&old, "--init", "sysv"]).await?;
+
+    let town = Town::start_in(debian.program(PROGRAM), &debian.root()).await?;
+    let (broker, server) = (town.start_broker().await?, town.start_server().await?);
+    let unenrolled = debian.run(&[SCRIPT, "start"]).await?;
+    assert_ne!(unenrolled.code, Some(0), "what check complains of is not started");
+    town.enrol().await?;
+    debian.output(&[SCRIPT, "start"]).await?;
+    let first = town.reported().await?;
+    debian.output(&["pkill", "-KILL", "--full", "^/usr/bin/inuse-agent run"]).await?;
+    let killed = town.agent_says("it runs again", |status| status.buffer.head > first.buffer.head).await?;
+
+    broker.kill_9().await?;
+    debian.output(&["pkill", "-KILL", "--full", "^/usr/bin/inuse-agent run"]).await?;
+    let waiting = |status: &agent::status::Status| {
+        status.buffer.backlog >= 2 && status.buffer.head > killed.buffer.head
+    };
+    let waiting = town.agent_says("proofs wait", waiting).await?;
+    let said = debian.output(&[&new, "--init", "sysv"]).await?;
+    assert!(said.contains("(before: 0.0.9)"), "{said}");
+    let kept = |status: &agent::status::Status| status.buffer.head > waiting.buffer.head;
+    let kept = town.agent_says("the new one goes on", kept).await?;
+    assert!(kept.buffer.backlog > waiting.buffer.backlog, "the backlog is kept");
+    let refused = debian.run(&[&old, "--init", "sysv"]).await?;
+    assert!(refused.code != Some(0) && refused.err.contains("is older"), "{refused:?}");
+    let said = debian.output(&["/usr/share/inuse/install.sh", "roll-back", "--init", "sysv"]).await?;
+    assert!(said.contains("0.0.9 is back"), "{said}");
+    let back = |status: &agent::status::Status| status.buffer.head > kept.buffer.head;
+    town.agent_says("the one before runs", back).await?;
+
+    let broker = town.start_broker().await?;
+    town.reported().await?;
+    debian.output(&[SCRIPT, "stop"]).await?;
+    let (chain, own) = (town.chain()?, town.own()?);
+    own.ensure_recorded(&chain)?;
+    chain.ensure_covered()?;
+    assert_eq!(chain.outages_by(Cause::Killed).len(), 2);
+    debian.output(&["/usr/share/inuse/install.sh", "purge", "--init", "sysv"]).await?;
+    for gone in ["var/lib/inuse", "etc/inuse", "usr/bin/inuse-agent", "etc/init.d/inuse-agent"] {
+        assert!(!debian.root().join(gone).exists(), "{gone} is left after a purge");
+    }
+    server.terminate().await?;
+    broker.terminate().await?;
+    town.end().await?;
+    debian.power_off().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs systemd-nspawn and packages: cargo xtask test --require-foreign"]
+async fn an_update_that_does_not_work_is_taken_back_and_an_unsigned_one_not_begun_nspawn()
+-> anyhow::Result<()> {
+    let debian = Debian::boot(&[]).await?;
+    for folder in ["old", "new", "broken"] {
+        debian.bring_folder(&needed("INUSE_PACKAGES")?.join(folder))?;
+    }
+    let name = |folder: &str| -> anyhow::Result<String> {
+        let path = package(folder, ".deb")?;
+        Ok(format!("/root/{folder}/{}", path.file_name().context("a name")?.to_string_lossy()))
+    };
+    let (old, new, broken) = (name("old")?, name("new")?, name("broken")?);
+    debian.output(&["dpkg", "--install", &old]).await?;
+    let town = Town::start_in(debian.program(PROGRAM), &debian.root()).await?;
+    let (broker, server) = (town.start_broker().await?, town.start_server().await?);
+    town.enrol().await?;
+    debian.output(&["systemctl", "start", UNIT]).await?;
+    town.reported().await?;
+
+    let no_key = debian.run(&[PROGRAM, "update", &new, "--previous", &old]).await?;
+    assert!(no_key.code == Some(1) && no_key.err.contains("release.pub"), "{no_key:?}");
+    std::fs::copy(
+        needed("INUSE_PACKAGES")?.join("release.pub"),
+        debian.root().join("etc/inuse/release.pub"),
+    )?;
+    let no_way_back = debian.run(&[PROGRAM, "update", &new]).await?;
+    assert!(no_way_back.code == Some(1) && no_way_back.err.contains("--previous"), "{no_way_back:?}");
+    assert_eq!(version(&debian).await?, "0.0.9");
+    debian.output(&[PROGRAM, "update", &new, "--previous", &old, "--wait", "60"]).await?;
+    assert_eq!(version(&debian).await?, "0.1.0");
+
+    // Signed, newer, and its program does nothing. What an update has installed is kept to go back to.
+    let taken_back = debian.run(&[PROGRAM, "update", &broken, "--wait", "15"]).await?;
+    assert!(taken_back.code == Some(1) && taken_back.err.contains("was taken back"), "{taken_back:?}");
+    assert_eq!(version(&debian).await?, "0.1.0");
+    town.reported().await?;
+
+    // One byte more than what was signed.
+    debian.output(&["sh", "-c", &format!("printf x >>{broken}")]).await?;
+    let changed = debian.run(&[PROGRAM, "update", &broken]).await?;
+    assert!(changed.code == Some(1) && changed.err.contains("is not the package"), "{changed:?}");
+    debian.output(&["sh", "-c", "sha256sum /root/broken/*.deb >/root/broken/SHA256SUMS"]).await?;
+    let resigned = debian.run(&[PROGRAM, "update", &broken]).await?;
+    assert!(resigned.code == Some(1) && resigned.err.contains("signed with the release key"), "{resigned:?}");
+    assert_eq!(version(&debian).await?, "0.1.0");
+
+    town.reported().await?;
+    debian.output(&["systemctl", "stop", UNIT]).await?;
+    let (chain, own) = (town.chain()?, town.own()?);
+    own.ensure_recorded(&chain)?;
+    chain.ensure_covered()?;
+    assert_eq!(chain.outages_by(Cause::Killed).len(), 0, "all of it in order");
+    server.terminate().await?;
+    broker.terminate().await?;
+    town.end().await?;
+    debian.power_off().await
+}
+
 /// Tries what a program of the agent's user might, and says of each whether it could.
 const ATTEMPTS: &str = r#"
 try() { name=$1; shift; if "$@" 2>/dev/null; then echo "$name: yes"; else echo "$name: no"; fi; }

@@ -8,7 +8,7 @@ use super::{Found, Wish};
 
 /// The release whose root is made, and what is in it beside the smallest set.
 const RELEASE: &str = "bookworm";
-const INCLUDE: &str = "--include=systemd,systemd-sysv,dbus,ca-certificates";
+const INCLUDE: &str = "--include=systemd,systemd-sysv,dbus,procps";
 
 /// What makes the root, boots it and packs the packages: program and Debian package.
 const TOOLS: [(&str, &str); 6] = [
@@ -44,15 +44,30 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
         std::fs::write(&finished, RELEASE)?;
     }
     Command::new("cross/build.sh").args(["x86_64"]).run()?;
-    // An older version to upgrade from, of the same program; INUSE_PREVIOUS in our environment names the package of a
-    // program that is really older.
+    // An older version to upgrade from, of the same program (INUSE_PREVIOUS in our environment names the package of a
+    // program that is really older), and a newer one whose program does nothing. All signed by a key of the day.
     let packages = tree::tools().join("packages");
     if packages.exists() {
         std::fs::remove_dir_all(&packages)?;
     }
-    for (version, folder) in [(None, "new"), (Some("0.0.9"), "old")] {
-        let pack = Command::new("cross/package.sh").args(["x86_64"]).env("INUSE_OUT", packages.join(folder));
-        version.into_iter().fold(pack, |pack, version| pack.env("INUSE_VERSION", version)).run()?;
+    std::fs::create_dir_all(&packages)?;
+    let (key, public) = (packages.join("release.key"), packages.join("release.pub"));
+    let make =
+        Command::new("minisign").args(["-G", "-W", "-f", "-s"]).args([&key]).args(["-p"]).args([&public]);
+    make.run()?;
+    let broken = packages.join("does-nothing");
+    std::fs::write(&broken, "#!/bin/sh\nexit 1\n")?;
+    for (version, folder) in [(None, "new"), (Some("0.0.9"), "old"), (Some("99.0.0"), "broken")] {
+        let mut pack =
+            Command::new("cross/package.sh").args(["x86_64"]).env("INUSE_OUT", packages.join(folder));
+        pack = pack.env("INUSE_RELEASE_KEY", &key);
+        if let Some(version) = version {
+            pack = pack.env("INUSE_VERSION", version);
+        }
+        if folder == "broken" {
+            pack = pack.env("INUSE_PROGRAM", &broken);
+        }
+        pack.run()?;
     }
     Ok(vec![("INUSE_DEBIAN", root.into_os_string()), ("INUSE_PACKAGES", packages.into_os_string())])
 }
