@@ -64,9 +64,36 @@ pub(crate) struct Pending {
     observations: Vec<Observation>,
     /// In the observations of poll cycles.
     readings: usize,
+    /// Observations were given up for want of room: the window's raw data ends with its proof.
+    raw_lost: bool,
     bookmarks: Bookmarks,
     flushed_ms: i64,
     last: Option<Stamp>,
+}
+
+impl Pending {
+    fn keep(&mut self, observation: Observation) {
+        if self.raw_lost {
+            return;
+        }
+        if let What::Cycle(readings) = &observation.what {
+            self.readings += readings.len();
+        }
+        self.observations.push(observation);
+    }
+
+    fn is_many(&self) -> bool {
+        self.observations.len() >= MOST_PENDING || self.readings >= MOST_READINGS
+    }
+
+    /// A full disk is a normal state, and memory is no place to wait for its end: raw goes first, the proof never. Few
+    /// observations are kept: there may be room for them at the seal.
+    fn give_up_raw_of_many(&mut self) {
+        if self.is_many() {
+            self.raw_lost = true;
+            (self.observations, self.readings) = (Vec::new(), 0);
+        }
+    }
 }
 
 /// What an `outage` declares, as far as it differs from one to the next.
@@ -159,17 +186,13 @@ impl Recorder {
         if let What::Records(records) = &observation.what {
             self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
         }
-        if let What::Cycle(readings) = &observation.what {
-            self.pending.readings += readings.len();
-        }
-        self.pending.observations.push(observation);
+        self.pending.keep(observation);
         if self.windows.is_full() {
             self.seal(wire::End::Full, now).await?;
             return self.open(now.wall_ms, now).await;
         }
-        let many = self.pending.observations.len() >= MOST_PENDING || self.pending.readings >= MOST_READINGS;
-        // On a full disk what is pending stays, and is not tried again with each observation.
-        if many && now.wall_ms - self.pending.flushed_ms >= EARLY_MS {
+        // On a full disk it is not tried again with each observation.
+        if self.pending.is_many() && now.wall_ms - self.pending.flushed_ms >= EARLY_MS {
             self.flush(now).await?;
         }
         Ok(())
@@ -245,7 +268,7 @@ impl Recorder {
         self.pending.flushed_ms = now.wall_ms;
         let pending = &mut self.pending;
         let Some((start_ms, mono_start_ms, _)) = pending.start else { return Ok(()) };
-        if pending.observations.is_empty() && pending.opening.is_none() {
+        if pending.raw_lost || (pending.observations.is_empty() && pending.opening.is_none()) {
             self.shared.committed();
             return Ok(());
         }
@@ -266,7 +289,10 @@ impl Recorder {
                 pending.readings = 0;
                 pending.bookmarks.clear();
             }
-            Ok(Flushed::NoSpace) | Err(BufferError::Full) => warn!("no space to flush the open window"),
+            Ok(Flushed::NoSpace) | Err(BufferError::Full) => {
+                warn!("no space to flush the open window");
+                self.pending.give_up_raw_of_many();
+            }
             Err(error) => return Err(error.into()),
         }
         self.shared.committed();
@@ -283,10 +309,12 @@ impl Recorder {
             proof: self.chain.next(WINDOW, payload, sealed.use_rows.clone()),
             start_ms,
             secret: sealed.secret.0,
-            last_chunk: if pending.observations.is_empty() && pending.opening.is_none() {
-                Vec::new()
+            last_chunk: if pending.raw_lost {
+                None
+            } else if pending.observations.is_empty() && pending.opening.is_none() {
+                Some(Vec::new())
             } else {
-                raw::encode(pending.opening.as_ref(), start_ms, &pending.observations)
+                Some(raw::encode(pending.opening.as_ref(), start_ms, &pending.observations))
             },
             bookmarks: pending.bookmarks,
             now_ms: now.wall_ms,
@@ -376,7 +404,7 @@ impl Recorder {
             proof: self.chain.next(WINDOW, payload, sealed.use_rows.clone()),
             start_ms,
             secret: sealed.secret.0,
-            last_chunk: Vec::new(),
+            last_chunk: Some(Vec::new()),
             bookmarks: Bookmarks::new(),
             now_ms: now.wall_ms,
         };
@@ -416,7 +444,7 @@ fn taken_at(observation: &Observation, open_ms: Option<i64>, now_ms: i64) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use proof::observation::Records;
+    use proof::observation::{Quality, Reading, Records};
 
     use super::*;
 
@@ -439,5 +467,25 @@ mod tests {
             assert_eq!(taken_at(&seen(&records), Some(open), now), of_records, "records of {at_ms}");
             assert_eq!(taken_at(&seen(&silent), Some(open), now), of_device, "a reading of {at_ms}");
         }
+    }
+
+    fn cycle(readings: usize) -> Observation {
+        let reading = Reading { quality: Quality::Good, raw: vec![0, 1], value: Some(1.0) };
+        Observation { source: 1, at_ms: 0, rtt_us: None, what: What::Cycle(vec![reading; readings]) }
+    }
+
+    #[test]
+    fn what_waits_for_room_on_a_full_disk_is_bounded() {
+        let mut pending = Pending::default();
+        pending.keep(cycle(500));
+        pending.give_up_raw_of_many();
+        assert_eq!((pending.observations.len(), pending.raw_lost), (1, false), "a little waits for the seal");
+        while !pending.is_many() {
+            pending.keep(cycle(500));
+        }
+        assert_eq!(pending.readings, MOST_READINGS);
+        pending.give_up_raw_of_many();
+        pending.keep(cycle(500));
+        assert_eq!((pending.observations.len(), pending.readings, pending.raw_lost), (0, 0, true));
     }
 }

@@ -43,7 +43,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let bookmarks = Bookmarks::new();
         let now_ms = start_ms + 600_000;
-        buffer.seal(&Seal { proof, start_ms, secret: [7; 32], last_chunk: Vec::new(), bookmarks, now_ms })?;
+        buffer.seal(&Seal {
+            proof,
+            start_ms,
+            secret: [7; 32],
+            last_chunk: Some(Vec::new()),
+            bookmarks,
+            now_ms,
+        })?;
         buffer.sign(window, &noise(window, 860))?;
         buffer.receipted(entry, &noise(window, 1_800), now_ms)?;
     }

@@ -34,8 +34,9 @@ pub struct Seal {
     pub start_ms: i64,
     /// What its leaves are blinded with. Never leaves the gateway but in openings.
     pub secret: [u8; 32],
-    /// Observations since the last flush; empty when there are none.
-    pub last_chunk: Vec<u8>,
+    /// Observations since the last flush, empty when there are none. `None` when some were given up for want of room:
+    /// then nothing raw of this window is kept.
+    pub last_chunk: Option<Vec<u8>>,
     /// Positions up to which the window covers its logs.
     pub bookmarks: Bookmarks,
     /// When, Unix ms.
@@ -120,7 +121,7 @@ impl Buffer {
     /// [`BufferError::OtherWindow`], [`BufferError::TooLarge`], [`BufferError::Full`], or the database's.
     pub fn seal(&mut self, seal: &Seal) -> Result<SealedRaw, BufferError> {
         self.told(seal.now_ms);
-        bytes::bound("a chunk", seal.last_chunk.len(), pack::MAX_CHUNK)?;
+        bytes::bound("a chunk", seal.last_chunk.as_ref().map_or(0, Vec::len), pack::MAX_CHUNK)?;
         bytes::bound_bookmarks(&seal.bookmarks)?;
         if self.follows(&seal.proof)?.is_none() {
             self.moved_to(&seal.proof)?;
@@ -132,20 +133,23 @@ impl Buffer {
         if let Some(open) = self.open.as_ref().filter(|open| open.start_ms != seal.start_ms) {
             return Err(BufferError::OtherWindow { open: open.start_ms, given: seal.start_ms });
         }
-        let packed = match seal.last_chunk.as_slice() {
-            [] => None,
-            chunk => Some(pack::pack(chunk, self.open.as_ref().map_or(&[][..], |open| &open.last))?),
+        let packed = match seal.last_chunk.as_deref() {
+            None | Some([]) => None,
+            Some(chunk) => Some(pack::pack(chunk, self.open.as_ref().map_or(&[][..], |open| &open.last))?),
         };
         let open = self.open.clone();
         let limit = self.bounds.raw_bytes;
         let (told, keep) = (self.told_ms, self.bounds.receipted);
         let mut kept = SealedRaw::Kept;
         let closing = Closing { seal, open: open.as_ref(), packed: packed.as_deref() };
-        let mut stored = self.write_with_room(|tx, before| {
-            let taken = closing.store(tx)?;
-            prune(tx, seal.proof.seq, keep)?;
-            drop_beyond(tx, before + taken, limit, told)
-        });
+        let mut stored = match seal.last_chunk {
+            Some(_) => self.write_with_room(|tx, before| {
+                let taken = closing.store(tx)?;
+                prune(tx, seal.proof.seq, keep)?;
+                drop_beyond(tx, before + taken, limit, told)
+            }),
+            None => Err(BufferError::Full),
+        };
         if matches!(stored, Err(BufferError::Full)) {
             kept = SealedRaw::NoSpace;
             let flushed = open.as_ref().map_or(0, |open| open.bytes);
@@ -233,7 +237,7 @@ impl Closing<'_> {
                     chunk_id(window, parts),
                     self.seal.start_ms,
                     self.seal.now_ms,
-                    signed(self.seal.last_chunk.len() as u64),
+                    signed(self.seal.last_chunk.as_ref().map_or(0, Vec::len) as u64),
                     packed,
                 ),
             )?;

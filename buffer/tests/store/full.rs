@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::plant::*;
-use buffer::{Bounds, Buffer, Cause, Flushed, Raw, SealedRaw};
+use buffer::{Bounds, Buffer, Cause, Flushed, Raw, Seal, SealedRaw};
 
 fn small(raw_bytes: u64, file_bytes: u64, windows: u64) -> (Buffer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -92,6 +92,22 @@ fn receipts_go_by_count_and_unreceipted_proofs_stay() {
     assert_eq!(buffer.receipt(54).unwrap(), None);
     assert!(buffer.receipt(55).unwrap().is_some());
     assert_eq!(buffer.unreceipted(10, 0).unwrap()[0].seq, 3);
+}
+
+#[test]
+fn a_window_whose_raw_was_given_up_keeps_its_proof_and_says_so() {
+    let (mut buffer, _folder) = small(1 << 30, 1 << 30, 5);
+    assert_eq!(buffer.flush(&part(start_ms(6), 0, noise(6, 20_000))).unwrap(), Flushed::Stored);
+    let sealed = Seal { last_chunk: None, ..seal(&buffer, start_ms(6), Vec::new()) };
+    assert_eq!(buffer.seal(&sealed).unwrap(), SealedRaw::NoSpace);
+    assert_eq!(buffer.seal(&sealed).unwrap(), SealedRaw::NoSpace, "said again when repeated");
+    assert!(matches!(buffer.window_raw(6).unwrap(), Some(Raw::Dropped(stone)) if stone.cause == Cause::Full));
+    assert_eq!((buffer.unsigned().unwrap()[0].seq, buffer.left_open().unwrap()), (6, None));
+    assert_eq!(
+        buffer.bookmarks().unwrap()[&1],
+        sealed.bookmarks[&1],
+        "what the proof covers is not read again"
+    );
 }
 
 #[test]

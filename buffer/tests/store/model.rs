@@ -134,7 +134,7 @@ fn apply(
             let sealed = seal(buffer, model.window_start(), chunk);
             assert_eq!(buffer.seal(&sealed).unwrap(), SealedRaw::Kept);
             let mut chunks = model.view.left_open.take().map(|open| open.chunks).unwrap_or_default();
-            chunks.extend(Some(sealed.last_chunk.clone()).filter(|chunk| !chunk.is_empty()));
+            chunks.extend(sealed.last_chunk.clone().filter(|chunk| !chunk.is_empty()));
             model.view.raw.insert(sealed.proof.seq, Ok(chunks));
             model.view.bookmarks.extend(sealed.bookmarks.clone());
             model.appended(&sealed.proof);

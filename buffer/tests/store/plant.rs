@@ -82,7 +82,14 @@ pub(crate) fn part(start_ms: i64, part: u16, chunk: Vec<u8>) -> OpenWindow {
 pub(crate) fn seal(buffer: &Buffer, start_ms: i64, last_chunk: Vec<u8>) -> Seal {
     let proof = next(buffer, "window");
     let bookmarks = Bookmarks::from([(1, proof.seq.to_le_bytes().to_vec())]);
-    Seal { proof, start_ms, secret: [7; 32], last_chunk, bookmarks, now_ms: start_ms + 600_000 }
+    Seal {
+        proof,
+        start_ms,
+        secret: [7; 32],
+        last_chunk: Some(last_chunk),
+        bookmarks,
+        now_ms: start_ms + 600_000,
+    }
 }
 
 /// Bytes that do not compress.
