@@ -50,6 +50,8 @@ furnish() {
   install -Dm644 systemd/inuse-agent.tmpfiles.conf "$2/usr/lib/tmpfiles.d/inuse-agent.conf"
   install -Dm644 config/agent.toml "$2/etc/inuse/agent.toml"
   install -Dm644 config/manifest.toml "$2/usr/share/inuse/manifest.toml"
+  install -Dm644 cross/package/credentials.conf "$2/usr/share/inuse/credentials.conf"
+  install -Dm755 cross/package/credentials.sh "$2/usr/share/inuse/credentials.sh"
   install -Dm644 LICENSE "$2/usr/share/doc/inuse-agent/copyright"
 }
 
@@ -58,7 +60,7 @@ stamp() { find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {}
 
 # fill <file> [<architecture> <kib>]: a template's text.
 fill() {
-  sed -e "s/@VERSION@/$version/g" -e "s/@ARCH@/${2:-}/g" -e "s/@KIB@/${3:-}/g" \
+  sed -e "s/@DEBVERSION@/${version//-/\~}/g" -e "s/@VERSION@/$version/g" -e "s/@ARCH@/${2:-}/g" -e "s/@KIB@/${3:-}/g" \
     -e "s/@MAINTAINER@/${INUSE_MAINTAINER:-inuse developers <nobody@localhost>}/g" "$1"
 }
 
@@ -74,7 +76,7 @@ deb() {
     chmod 755 "$tree/DEBIAN/$script"
   done
   stamp "$tree"
-  dpkg-deb --root-owner-group -Zxz --build "$tree" "$dist/inuse-agent_${version}_$arch.deb" >&2
+  dpkg-deb --root-owner-group -Zxz --build "$tree" "$dist/inuse-agent_${version//-/\~}_$arch.deb" >&2
 }
 
 rpm() {

@@ -311,7 +311,8 @@ mod tests {
     async fn a_gateway_with_a_wrong_manifest_has_an_archive_too_and_the_complaint_holds_no_secret() {
         let folder = gateway("opc.tcp://secret_number_6:secret_number_7@192.0.2.1:4840");
         let parts = parts(folder.path()).await;
-        assert!(parts["check.txt"].contains("endpoint: has a user"), "{}", parts["check.txt"]);
+        let said = &parts["check.txt"];
+        assert!(said.contains("opcua.endpoint: ") && said.contains("has a user before the host"), "{said}");
     }
 
     #[test]

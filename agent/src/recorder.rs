@@ -28,11 +28,8 @@ use crate::status::Shared;
 /// Observations that may wait for a flush before one is made ahead of its time.
 const MOST_PENDING: usize = 10_000;
 
-/// Readings in them, of some 80 bytes each.
-const MOST_READINGS: usize = 100_000;
-
-/// Shortest time between two flushes that are made ahead of their time.
-const EARLY_MS: i64 = 1_000;
+/// Bytes they may take in memory.
+const MOST_BYTES: usize = 8 << 20;
 
 /// Wall and monotonic clock may drift apart by this much between two looks before it counts as a step.
 const STEP_MS: i64 = 5_000;
@@ -62,8 +59,8 @@ pub(crate) struct Pending {
     start: Option<(i64, u64, WindowSecret)>,
     part: u16,
     observations: Vec<Observation>,
-    /// In the observations of poll cycles.
-    readings: usize,
+    /// What the observations take in memory, about.
+    bytes: usize,
     /// Observations were given up for want of room: the window's raw data ends with its proof.
     raw_lost: bool,
     bookmarks: Bookmarks,
@@ -76,14 +73,12 @@ impl Pending {
         if self.raw_lost {
             return;
         }
-        if let What::Cycle(readings) = &observation.what {
-            self.readings += readings.len();
-        }
+        self.bytes += weight(&observation);
         self.observations.push(observation);
     }
 
     fn is_many(&self) -> bool {
-        self.observations.len() >= MOST_PENDING || self.readings >= MOST_READINGS
+        self.observations.len() >= MOST_PENDING || self.bytes >= MOST_BYTES
     }
 
     /// A full disk is a normal state, and memory is no place to wait for its end: raw goes first, the proof never. Few
@@ -91,8 +86,21 @@ impl Pending {
     fn give_up_raw_of_many(&mut self) {
         if self.is_many() {
             self.raw_lost = true;
-            (self.observations, self.readings) = (Vec::new(), 0);
+            (self.observations, self.bytes) = (Vec::new(), 0);
         }
+    }
+}
+
+/// Bytes that an observation takes in memory, about: values are small, and texts are what they are.
+fn weight(observation: &Observation) -> usize {
+    match &observation.what {
+        What::Cycle(readings) => 80 * readings.len(),
+        What::Records(records) => {
+            let fields =
+                |record: &proof::Record| record.fields.iter().map(|field| 32 + field.len()).sum::<usize>();
+            records.records.iter().map(|record| 160 + fields(record)).sum()
+        }
+        What::Silent(_) => 100,
     }
 }
 
@@ -191,8 +199,7 @@ impl Recorder {
             self.seal(wire::End::Full, now).await?;
             return self.open(now.wall_ms, now).await;
         }
-        // On a full disk it is not tried again with each observation.
-        if self.pending.is_many() && now.wall_ms - self.pending.flushed_ms >= EARLY_MS {
+        if self.pending.is_many() {
             self.flush(now).await?;
         }
         Ok(())
@@ -286,7 +293,7 @@ impl Recorder {
                 pending.part += 1;
                 pending.opening = None;
                 pending.observations.clear();
-                pending.readings = 0;
+                pending.bytes = 0;
                 pending.bookmarks.clear();
             }
             Ok(Flushed::NoSpace) | Err(BufferError::Full) => {
@@ -476,16 +483,34 @@ mod tests {
 
     #[test]
     fn what_waits_for_room_on_a_full_disk_is_bounded() {
-        let mut pending = Pending::default();
-        pending.keep(cycle(500));
-        pending.give_up_raw_of_many();
-        assert_eq!((pending.observations.len(), pending.raw_lost), (1, false), "a little waits for the seal");
-        while !pending.is_many() {
-            pending.keep(cycle(500));
+        let line = proof::Record {
+            position: 0,
+            fields: vec![vec![b'x'; 800]],
+            event_ms: None,
+            account: None,
+            actor_class: wire::ActorClass::Human,
+            reason: wire::ExclusionReason::None,
+            module: 0,
+            action: wire::ActionClass::Other,
+        };
+        let batch = What::Records(Records { records: vec![line; 500], ..Records::default() });
+        for what in [cycle(500).what, batch] {
+            let observation = Observation { what, ..cycle(0) };
+            let mut pending = Pending::default();
+            pending.keep(observation.clone());
+            pending.give_up_raw_of_many();
+            assert_eq!(
+                (pending.observations.len(), pending.raw_lost),
+                (1, false),
+                "a little waits for the seal"
+            );
+            while !pending.is_many() {
+                pending.keep(observation.clone());
+            }
+            assert!(pending.bytes < MOST_BYTES + weight(&observation) && pending.observations.len() > 10);
+            pending.give_up_raw_of_many();
+            pending.keep(observation);
+            assert_eq!((pending.observations.len(), pending.bytes, pending.raw_lost), (0, 0, true));
         }
-        assert_eq!(pending.readings, MOST_READINGS);
-        pending.give_up_raw_of_many();
-        pending.keep(cycle(500));
-        assert_eq!((pending.observations.len(), pending.readings, pending.raw_lost), (0, 0, true));
     }
 }

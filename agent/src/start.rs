@@ -31,7 +31,7 @@ use crate::uplink::Uplink;
 use crate::watchdog;
 
 /// Samples that may wait for the recorder. When it is full, collectors wait: nothing is dropped here.
-const SAMPLES: usize = 1024;
+const SAMPLES: usize = 32;
 
 /// Wake-ups that may wait for the uplink.
 const WAKES: usize = 256;

@@ -7,13 +7,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use daemon::Stopwatch;
 use data_encoding::HEXLOWER;
 use minisign_verify::{PublicKey, Signature};
 use sha2::{Digest as _, Sha256};
@@ -34,12 +35,18 @@ const MAX_PACKAGE: u64 = 64 << 20;
 /// Time between two looks at the new agent.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long the same process must do what the old one did: one good second is no success.
+const STEADY: Duration = Duration::from_secs(15);
+
+/// Where packages put the program.
+const PROGRAM: &str = "/usr/bin/inuse-agent";
+
 /// An update, as it was asked for.
 #[derive(Debug, Clone)]
 pub struct Update {
     /// The package: `.deb`, `.rpm` or `.tar.gz`, with `SHA256SUMS` and `SHA256SUMS.minisig` beside it.
     pub package: PathBuf,
-    /// The package of the version that is installed, where an earlier update has not kept it.
+    /// The package of the version that is installed, where an earlier update has not kept it; signed as the other.
     pub previous: Option<PathBuf>,
     /// File with the release key.
     pub key: PathBuf,
@@ -67,13 +74,17 @@ impl Kind {
         }
     }
 
-    fn kept(self) -> PathBuf {
-        let end = match self {
+    fn end(self) -> &'static str {
+        match self {
             Self::Deb => "deb",
             Self::Rpm => "rpm",
             Self::Tar => "tar.gz",
-        };
-        Path::new(KEPT).join(format!("installed.{end}"))
+        }
+    }
+
+    /// The package of the installed version, as an earlier update kept it.
+    fn kept(self) -> PathBuf {
+        Path::new(KEPT).join(format!("installed.{}", self.end()))
     }
 }
 
@@ -85,40 +96,31 @@ pub async fn run(update: &Update) -> anyhow::Result<String> {
     let kind = Kind::of(&update.package)?;
     let own = fs::metadata("/proc/self").context("who runs this is not known")?;
     ensure!(own.uid() == 0, "packages are installed by root");
-    verify(&update.package, &update.key)?;
+    // A terminal that goes away takes this with it otherwise, between installing and judging.
+    let _hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let before = status::ask(&update.socket)
         .await
         .context("no agent runs, and an update is judged by what the agent did before: start it first")?;
-    // Kept aside before anything is touched.
-    let back = match (kind, &update.previous) {
-        (Kind::Tar, _) => None,
-        (_, Some(previous)) => {
-            ensure!(Kind::of(previous)? == kind, "{} is of another kind", previous.display());
-            Some(keep(previous, "previous", kind)?)
-        }
-        (_, None) => {
-            ensure!(
-                kind.kept().is_file(),
-                "there would be no way back: name the package of the installed version with --previous"
-            );
-            Some(kind.kept())
-        }
-    };
+    // Copied to where nobody else writes, and only then looked at: what was checked is what is installed.
+    let package = bring(&update.package, "new", kind, &update.key)?;
+    let back = way_back(update, kind).await?;
+    let program = digest(Path::new(PROGRAM))?;
     info!(package = %update.package.display(), "installing");
-    let installed = install(kind, &update.package, false).await;
-    let judged = match installed {
+    let judged = match install(kind, &package, false).await {
         Ok(()) => judge(update, &before).await,
+        Err(error) if digest(Path::new(PROGRAM)).is_ok_and(|now| now == program) => {
+            return Err(error.context("nothing was installed, the agent from before still runs"));
+        }
         Err(error) => Err(error),
     };
     let Err(why) = judged else {
-        keep(&update.package, "installed", kind)?;
+        fs::rename(&package, kind.kept()).context("the package could not be kept to go back to")?;
         return Ok(format!("{} is installed and does what the one before did\n", update.package.display()));
     };
     warn!(why = %format!("{why:#}"), "going back");
-    let went_back = match (kind, &back) {
-        (Kind::Tar, _) => command("/usr/share/inuse/install.sh", &["roll-back".as_ref()]).await,
-        (_, Some(previous)) => install(kind, previous, true).await,
-        (_, None) => Err(anyhow::anyhow!("there is no package before this one")),
+    let went_back = match &back {
+        None => command("/usr/share/inuse/install.sh", &["roll-back".as_ref()]).await,
+        Some(previous) => install(kind, previous, true).await,
     };
     went_back.with_context(|| format!("the new one failed ({why:#}), and going back failed too"))?;
     judge(update, &before).await.with_context(|| {
@@ -127,17 +129,60 @@ pub async fn run(update: &Update) -> anyhow::Result<String> {
     Err(why.context("the new one was taken back, the one before runs again"))
 }
 
+/// The package of the version that is installed; `None` for the tar, whose installer keeps the program itself.
+async fn way_back(update: &Update, kind: Kind) -> anyhow::Result<Option<PathBuf>> {
+    let (ask, installed): (&[&str], &[&str]) = match kind {
+        Kind::Tar => return Ok(None),
+        Kind::Deb => (
+            &["dpkg-deb", "--show", "--showformat=${Version}"],
+            &["dpkg-query", "--show", "--showformat=${Version}", "inuse-agent"],
+        ),
+        Kind::Rpm => (
+            &["rpm", "--query", "--queryformat=%{VERSION}", "--package"],
+            &["rpm", "--query", "--queryformat=%{VERSION}", "inuse-agent"],
+        ),
+    };
+    let package = match &update.previous {
+        Some(previous) => {
+            ensure!(Kind::of(previous)? == kind, "{} is of another kind", previous.display());
+            bring(previous, "previous", kind, &update.key)?
+        }
+        None => kind.kept(),
+    };
+    ensure!(
+        package.is_file(),
+        "there would be no way back: name the package of the installed version with --previous"
+    );
+    let installed = said(installed, None).await?;
+    let its = said(ask, Some(&package)).await?;
+    ensure!(
+        installed == its,
+        "{installed} is installed, and the package to go back to is {its}: name the right one with --previous"
+    );
+    Ok(Some(package))
+}
+
 /// Waits until an agent does what `before` did.
 async fn judge(update: &Update, before: &Status) -> anyhow::Result<()> {
     let mut missing = "no agent answers".to_owned();
+    let mut well: Option<(u32, Stopwatch)> = None;
     let looking = async {
         loop {
-            match status::ask(&update.socket).await {
-                Ok(now) => match shortfall(before, &now) {
-                    None => return,
-                    Some(shortfall) => missing = shortfall,
-                },
-                Err(error) => missing = format!("no agent answers: {error}"),
+            let (pid, shortfall) = match status::ask(&update.socket).await {
+                Ok(now) => (now.pid, shortfall(before, &now)),
+                Err(error) => (0, Some(format!("no agent answers: {error}"))),
+            };
+            match (shortfall, &well) {
+                (None, Some((same, since))) if *same == pid && since.elapsed() >= STEADY => return,
+                (None, Some((same, _))) if *same == pid => {}
+                (None, _) => {
+                    well = Some((pid, Stopwatch::start()));
+                    missing = "the agent has not been well for long enough".to_owned();
+                }
+                (Some(shortfall), _) => {
+                    well = None;
+                    missing = shortfall;
+                }
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -164,61 +209,68 @@ fn shortfall(before: &Status, now: &Status) -> Option<String> {
         .then(|| format!("the broker is not reached: {}", now.link.error.as_deref().unwrap_or("not yet")))
 }
 
-/// That the package is what the release key's owner signed.
-fn verify(package: &Path, key: &Path) -> anyhow::Result<()> {
+/// Copies a package to a folder of root's and checks there that it is what the release key's owner signed.
+fn bring(package: &Path, name: &str, kind: Kind, key: &Path) -> anyhow::Result<PathBuf> {
+    let listed_as = package.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let folder = package.parent().unwrap_or(Path::new(""));
     let (sums, signature) = (folder.join("SHA256SUMS"), folder.join("SHA256SUMS.minisig"));
-    let read = |path: &Path| fs::read(path).with_context(|| format!("could not read {}", path.display()));
+    let text = read(&sums)?;
+    signed(&text, &sums, &signature, key)?;
+    let bytes = read(package)?;
+    let digest = HEXLOWER.encode(&Sha256::digest(&bytes));
+    let listed = String::from_utf8_lossy(&text).lines().any(|line| {
+        line.split_once("  ").is_some_and(|(sum, name)| sum == digest && name.trim_end() == listed_as)
+    });
+    ensure!(listed, "{} is not the package that {} lists", package.display(), sums.display());
+    let place = Path::new(KEPT).join(format!("{name}.{}", kind.end()));
+    let store = || -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(KEPT)?;
+        fs::set_permissions(KEPT, fs::Permissions::from_mode(0o700))?;
+        crate::files::write(&place, &bytes, 0o600)
+    };
+    store().with_context(|| format!("could not keep {}", place.display()))?;
+    Ok(place)
+}
+
+/// That the checksums are signed with the release key.
+fn signed(text: &[u8], sums: &Path, signature: &Path, key: &Path) -> anyhow::Result<()> {
     let wrong = |what: &str, path: &Path, error: minisign_verify::Error| {
         anyhow::anyhow!("{} is not {what}: {error}", path.display())
     };
     let key_of = PublicKey::from_file(key)
         .map_err(|error| wrong("minisign's public key of the releases (--key names another)", key, error))?;
-    let text = read(&sums)?;
-    let signed = Signature::from_file(&signature).map_err(|error| wrong("a signature", &signature, error))?;
-    key_of
-        .verify(&text, &signed, false)
-        .map_err(|error| wrong("signed with the release key", &sums, error))?;
-    let length = fs::metadata(package).with_context(|| format!("no {}", package.display()))?.len();
-    ensure!(length <= MAX_PACKAGE, "{} has {length} bytes, more than a package", package.display());
-    let digest = HEXLOWER.encode(&Sha256::digest(read(package)?));
-    let name = package.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let listed = String::from_utf8_lossy(&text).lines().any(|line| {
-        line.split_once("  ").is_some_and(|(sum, listed)| sum == digest && listed.trim_end() == name)
-    });
-    ensure!(listed, "{} is not the package that {} lists", package.display(), sums.display());
-    Ok(())
+    let signed = Signature::from_file(signature).map_err(|error| wrong("a signature", signature, error))?;
+    key_of.verify(text, &signed, false).map_err(|error| wrong("signed with the release key", sums, error))
 }
 
-/// Copies a package to where the next update finds it.
-fn keep(package: &Path, as_name: &str, kind: Kind) -> anyhow::Result<PathBuf> {
-    let kept = kind.kept();
-    let place = kept.with_file_name(kept.file_name().and_then(OsStr::to_str).unwrap_or_default().replacen(
-        "installed",
-        as_name,
-        1,
-    ));
-    let copy = || -> io::Result<()> {
-        fs::create_dir_all(KEPT)?;
-        let beside = place.with_extension("new");
-        fs::copy(package, &beside)?;
-        fs::File::open(&beside)?.sync_all()?;
-        fs::rename(&beside, &place)
-    };
-    copy().with_context(|| format!("could not keep {}", place.display()))?;
-    Ok(place)
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+    file.take(MAX_PACKAGE + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    ensure!(bytes.len() as u64 <= MAX_PACKAGE, "{} is larger than a package", path.display());
+    Ok(bytes)
+}
+
+fn digest(path: &Path) -> anyhow::Result<[u8; 32]> {
+    Ok(Sha256::digest(read(path)?).into())
 }
 
 async fn install(kind: Kind, package: &Path, back: bool) -> anyhow::Result<()> {
-    let path = fs::canonicalize(package).with_context(|| format!("no {}", package.display()))?;
-    let path = path.as_os_str();
+    let path = package.as_os_str();
     match kind {
         Kind::Deb => {
-            // On the way back the store is safe: the buffer refuses a newer format before it touches it.
+            // On the way back the store is safe: the buffer refuses a newer format before it touches it. A file that
+            // somebody edited stays as it is: there is nobody to ask.
             let choice = if back { "INUSE_DOWNGRADE=yes" } else { "INUSE_DOWNGRADE=no" };
-            command("env", &[choice.as_ref(), "dpkg".as_ref(), "--install".as_ref(), path]).await
+            let words = [choice, "dpkg", "--force-confdef", "--force-confold", "--install"].map(OsStr::new);
+            command("env", &[&words[..], &[path]].concat()).await
         }
-        Kind::Rpm if back => command("rpm", &["--upgrade".as_ref(), "--oldpackage".as_ref(), path]).await,
+        Kind::Rpm if back => {
+            let words = ["--upgrade", "--oldpackage", "--replacepkgs"].map(OsStr::new);
+            command("rpm", &[&words[..], &[path]].concat()).await
+        }
         Kind::Rpm => command("rpm", &["--upgrade".as_ref(), path]).await,
         Kind::Tar => {
             let folder = Path::new(KEPT).join("unpacked");
@@ -247,6 +299,15 @@ async fn command(program: impl AsRef<OsStr>, args: &[&OsStr]) -> anyhow::Result<
         .with_context(|| format!("could not start {name}"))?;
     ensure!(status.success(), "{name} ended with {status}");
     Ok(())
+}
+
+/// What a program of the system prints, asked of a package where one is given.
+async fn said(words: &[&str], package: Option<&Path>) -> anyhow::Result<String> {
+    let asked = Command::new(words[0]).args(&words[1..]).args(package).stdin(Stdio::null()).output().await;
+    let asked = asked.with_context(|| format!("could not start {}", words[0]))?;
+    let complaint = String::from_utf8_lossy(&asked.stderr).into_owned();
+    ensure!(asked.status.success(), "{} ended with {}: {complaint}", words[0], asked.status);
+    Ok(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ async fn runs_anew(debian: &Debian, before: &str) -> anyhow::Result<String> {
 }
 
 async fn signal(debian: &Debian, signal: &str) -> anyhow::Result<()> {
-    debian.output(&["systemctl", "kill", "--signal", signal, UNIT]).await.map(drop)
+    debian.output(&["systemctl", "kill", "--kill-whom=main", "--signal", signal, UNIT]).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,6 +88,8 @@ async fn a_package_survives_kills_a_hang_and_an_upgrade_with_its_backlog_nspawn(
     signal(&debian, "STOP").await?;
     let fourth = runs_anew(&debian, &third).await?;
     assert_eq!(debian.unit(UNIT, "Result").await?, "success");
+    std::fs::remove_dir_all(&impatient)?;
+    debian.output(&["systemctl", "daemon-reload"]).await?;
     let journal = debian.output(&["journalctl", "--no-pager", "--unit", UNIT]).await?;
     assert!(journal.contains("Watchdog timeout"), "{journal}");
     town.reported().await?;
@@ -119,8 +121,9 @@ async fn a_package_survives_kills_a_hang_and_an_upgrade_with_its_backlog_nspawn(
     assert_eq!(version(&debian).await?, after);
     assert_eq!(debian.unit(UNIT, "ActiveState").await?, "active");
 
+    let read = town.agent_says("it answers", |_| true).await?.sources[1].records;
     town.people_write(3)?;
-    town.agent_reads(3).await?;
+    town.agent_reads(read + 3).await?;
     debian.output(&["systemctl", "stop", UNIT]).await?;
     let (chain, own) = (town.chain()?, town.own()?);
     own.ensure_recorded(&chain)?;
@@ -156,8 +159,17 @@ async fn the_tar_serves_a_system_that_restarts_nothing_by_itself_nspawn() -> any
     const SCRIPT: &str = "/etc/init.d/inuse-agent";
     let debian = Debian::boot(&[]).await?;
     let (old, new) = (unpack(&debian, "old").await?, unpack(&debian, "new").await?);
-    let in_memory = debian.run(&[&old, "--init", "sysv", "--state", "/run/inuse"]).await?;
-    assert!(in_memory.code != Some(0) && in_memory.err.contains("is in memory"), "{in_memory:?}");
+    // OpenWrt's /var is a link into memory.
+    debian.output(&["ln", "-s", "/run", "/srv/var"]).await?;
+    debian.output(&["install", "-D", "/dev/null", "/srv/photos/one.jpg"]).await?;
+    for (state, why) in [
+        ("/run/inuse", "is in memory"),
+        ("/srv/var/lib/inuse", "is in memory"),
+        ("/srv/photos", "holds something"),
+    ] {
+        let refused = debian.run(&[&old, "--init", "sysv", "--state", state]).await?;
+        assert!(refused.code != Some(0) && refused.err.contains(why), "{state}: {refused:?}");
+    }
     assert!(!debian.root().join("usr/bin/inuse-agent").exists(), "a refusal installs nothing");
     debian.output(&[&old, "--init", "sysv"]).await?;
 
@@ -182,9 +194,9 @@ async fn the_tar_serves_a_system_that_restarts_nothing_by_itself_nspawn() -> any
     let kept = |status: &agent::status::Status| status.buffer.head > waiting.buffer.head;
     let kept = town.agent_says("the new one goes on", kept).await?;
     assert!(kept.buffer.backlog > waiting.buffer.backlog, "the backlog is kept");
-    let refused = debian.run(&[&old, "--init", "sysv"]).await?;
+    let refused = debian.run(&[&old]).await?;
     assert!(refused.code != Some(0) && refused.err.contains("is older"), "{refused:?}");
-    let said = debian.output(&["/usr/share/inuse/install.sh", "roll-back", "--init", "sysv"]).await?;
+    let said = debian.output(&["/usr/share/inuse/install.sh", "roll-back"]).await?;
     assert!(said.contains("0.0.9 is back"), "{said}");
     let back = |status: &agent::status::Status| status.buffer.head > kept.buffer.head;
     town.agent_says("the one before runs", back).await?;
@@ -196,7 +208,7 @@ async fn the_tar_serves_a_system_that_restarts_nothing_by_itself_nspawn() -> any
     own.ensure_recorded(&chain)?;
     chain.ensure_covered()?;
     assert_eq!(chain.outages_by(Cause::Killed).len(), 2);
-    debian.output(&["/usr/share/inuse/install.sh", "purge", "--init", "sysv"]).await?;
+    debian.output(&["/usr/share/inuse/install.sh", "purge"]).await?;
     for gone in ["var/lib/inuse", "etc/inuse", "usr/bin/inuse-agent", "etc/init.d/inuse-agent"] {
         assert!(!debian.root().join(gone).exists(), "{gone} is left after a purge");
     }
@@ -234,14 +246,23 @@ async fn an_update_that_does_not_work_is_taken_back_and_an_unsigned_one_not_begu
     )?;
     let no_way_back = debian.run(&[PROGRAM, "update", &new]).await?;
     assert!(no_way_back.code == Some(1) && no_way_back.err.contains("--previous"), "{no_way_back:?}");
-    assert_eq!(version(&debian).await?, "0.0.9");
+    let before = version(&debian).await?;
+    let other = debian.run(&[PROGRAM, "update", &new, "--previous", &new]).await?;
+    assert!(other.code == Some(1) && other.err.contains("name the right one"), "{other:?}");
+    assert_eq!(version(&debian).await?, before);
+    // Somebody edited the file that the package brings: nobody is asked about it.
+    debian.output(&["sh", "-c", "echo '# ours' >>/etc/inuse/agent.toml"]).await?;
     debian.output(&[PROGRAM, "update", &new, "--previous", &old, "--wait", "60"]).await?;
-    assert_eq!(version(&debian).await?, "0.1.0");
+    let good = version(&debian).await?;
+    assert_ne!(good, before);
+    let refused = debian.run(&[PROGRAM, "update", &old, "--wait", "30"]).await?;
+    assert!(refused.code == Some(1) && refused.err.contains("nothing was installed"), "{refused:?}");
+    assert_eq!(version(&debian).await?, good, "an older package, signed as it is, changes nothing");
 
     // Signed, newer, and its program does nothing. What an update has installed is kept to go back to.
-    let taken_back = debian.run(&[PROGRAM, "update", &broken, "--wait", "15"]).await?;
+    let taken_back = debian.run(&[PROGRAM, "update", &broken, "--wait", "40"]).await?;
     assert!(taken_back.code == Some(1) && taken_back.err.contains("was taken back"), "{taken_back:?}");
-    assert_eq!(version(&debian).await?, "0.1.0");
+    assert_eq!(version(&debian).await?, good);
     town.reported().await?;
 
     // One byte more than what was signed.
@@ -251,7 +272,7 @@ async fn an_update_that_does_not_work_is_taken_back_and_an_unsigned_one_not_begu
     debian.output(&["sh", "-c", "sha256sum /root/broken/*.deb >/root/broken/SHA256SUMS"]).await?;
     let resigned = debian.run(&[PROGRAM, "update", &broken]).await?;
     assert!(resigned.code == Some(1) && resigned.err.contains("signed with the release key"), "{resigned:?}");
-    assert_eq!(version(&debian).await?, "0.1.0");
+    assert_eq!(version(&debian).await?, good);
 
     town.reported().await?;
     debian.output(&["systemctl", "stop", UNIT]).await?;

@@ -39,7 +39,7 @@ guess_init() {
     else fail "no service manager was recognised: say --init systemd, openrc, procd or sysv"
     fi
 }
-[ -n "$init" ] || init=$(guess_init)
+[ -n "$init" ] || init=$(cat "$root/usr/share/inuse/INIT" 2>/dev/null) || init=$(guess_init)
 case $init in systemd|openrc|procd|sysv) ;; *) fail "--init systemd, openrc, procd or sysv" ;; esac
 
 # Where things are on this system.
@@ -51,14 +51,38 @@ case $init in
 esac
 
 # The folder that agent.toml names, once it is there.
-state_of() { sed -n 's/^state_dir *= *"\(.*\)"/\1/p' "$etc/agent.toml" 2>/dev/null | head -n 1; }
+state_of() {
+    [ -f "$etc/agent.toml" ] || return 0
+    named=$(sed -n 's/^[[:space:]]*state_dir[[:space:]]*=[[:space:]]*"\(\/[^"]*\)"[[:space:]]*\(#.*\)*$/\1/p' "$etc/agent.toml")
+    [ -n "$named" ] || fail "state_dir in $etc/agent.toml is not one absolute path in double quotes: write it so"
+    echo "$named"
+}
+
+# real <folder>: where it is or would be, with no symbolic link on the way: /var is often one into memory.
+real() {
+    beyond='' at=$root$1
+    while [ ! -d "$at" ]; do beyond=/$(basename "$at")$beyond; at=$(dirname "$at"); done
+    at=$(cd "$at" && pwd -P)
+    echo "${at%/}$beyond"
+}
 
 # in_memory <folder>: whether the nearest mount above it forgets everything at the next boot.
 in_memory() {
-    awk -v folder="$1" '
+    awk -v folder="$(real "$1")" '
         { at = $2; if (at != "/") at = at "/" }
         index(folder "/", at) == 1 && length(at) >= longest { longest = length(at); kind = $3 }
         END { exit !(kind == "tmpfs" || kind == "ramfs") }' /proc/mounts
+}
+
+is_mount() { awk -v folder="$(real "$1")" '$2 == folder { found = 1 } END { exit !found }' /proc/mounts; }
+
+# usable_state <folder>: it must become the agent's own, with nobody else's files in it.
+usable_state() {
+    case $1 in /*/*) ;; *) fail "$1 is no folder for key and backlog: name one of its own, such as /mnt/data/inuse" ;; esac
+    [ -d "$root$1" ] || return 0
+    if is_mount "$1"; then fail "$1 is a whole file system: name a folder on it, such as $1/inuse"; fi
+    [ -z "$(ls -A "$root$1")" ] || [ -e "$root$1/agent.key" ] || [ "$(stat -c %U "$root$1" 2>/dev/null)" = inuse ] \
+        || fail "$1 holds something else already: name a folder of its own"
 }
 
 # older <a> <b>: whether version a comes before version b.
@@ -66,7 +90,8 @@ older() {
     [ "$1" != "$2" ] && awk -v a="$1" -v b="$2" 'BEGIN {
         split(a, x, /[.-]/); split(b, y, /[.-]/)
         for (i = 1; i <= 3; i++) if (x[i] + 0 != y[i] + 0) exit !(x[i] + 0 < y[i] + 0)
-        exit !(a ~ /-/ && b !~ /-/)
+        if (a ~ /-/ && b ~ /-/) exit !(substr(a, index(a, "-")) < substr(b, index(b, "-")))
+        exit !(a ~ /-/)
     }'
 }
 
@@ -135,6 +160,7 @@ do_install() {
         fail "agent.toml says state_dir = \"$kept\": key and backlog are there; move them by hand and change it there"
     fi
     state=${kept:-${state:-/var/lib/inuse}}
+    usable_state "$state"
     if [ -z "$root" ] && in_memory "$state"; then
         fail "$state is in memory and would be lost at the next boot: say --state <folder on flash>"
     fi
@@ -150,7 +176,7 @@ do_install() {
         sed "s|^state_dir = .*|state_dir = \"$state\"|" "$etc/agent.toml" >"$etc/agent.toml.new"
         mv "$etc/agent.toml.new" "$etc/agent.toml"
     fi
-    if [ -f "$program" ] && [ "$old" != "$version" ]; then
+    if [ -f "$program" ] && { [ "$old" != "$version" ] || ! cmp -s "$program" "$here/files/usr/bin/inuse-agent"; }; then
         cp -p "$program" "$program.previous"
         echo "$old" >"$root/usr/share/inuse/VERSION.previous"
     fi
@@ -158,8 +184,16 @@ do_install() {
     place 644 "$here/files/usr/share/inuse/manifest.toml" "$root/usr/share/inuse/manifest.toml"
     place 755 "$here/install.sh" "$root/usr/share/inuse/install.sh"
     echo "$version" >"$root/usr/share/inuse/VERSION"
+    echo "$init" >"$root/usr/share/inuse/INIT"
     if [ "$init" = systemd ]; then
         place 644 "$here/files/usr/lib/systemd/system/inuse-agent.service" "$service"
+        place 644 "$here/files/usr/share/inuse/credentials.conf" "$root/usr/share/inuse/credentials.conf"
+        place 755 "$here/files/usr/share/inuse/credentials.sh" "$root/usr/share/inuse/credentials.sh"
+        [ -n "$root" ] || "$root/usr/share/inuse/credentials.sh"
+        if [ "$state" != /var/lib/inuse ]; then
+            mkdir -p "$service.d"
+            printf '[Service]\nReadWritePaths=%s\n' "$state" >"$service.d/20-state.conf"
+        fi
         [ -n "$root" ] || systemctl daemon-reload
     else
         place 755 "$here/init/$init" "$service"
@@ -189,7 +223,7 @@ do_remove() {
     if running; then tell stop; fi
     tell disable >/dev/null 2>&1 || true
     rm -f "$program" "$program.previous" "$service"
-    rm -rf "$root/usr/share/inuse"
+    rm -rf "$root/usr/share/inuse" "$service.d"
     [ "$init" != systemd ] || [ -n "$root" ] || systemctl daemon-reload
     echo "inuse-agent is removed; $etc and $(state_of) are kept"
 }
@@ -197,8 +231,10 @@ do_remove() {
 do_purge() {
     state=$(state_of)
     do_remove >/dev/null
-    case $state in /*/*) rm -rf "$root$state" ;; esac
-    rm -rf "$etc"
+    # Only what is the agent's: a folder of somebody else's that agent.toml names by mistake stays.
+    if [ -n "$state" ] && { [ -e "$root$state/agent.key" ] || [ -e "$root$state/buffer.db" ]; }; then rm -rf "$root$state"; fi
+    [ ! -d "$root$state" ] || rmdir "$root$state" 2>/dev/null || echo "$state holds something else and stays" >&2
+    rm -rf "$etc" "$root/var/lib/inuse-update"
     echo "inuse-agent is removed with its key, its chain and what waited for a receipt"
 }
 

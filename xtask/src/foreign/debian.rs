@@ -35,13 +35,14 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
     }
     let root = tree::tools().join("debian");
     let finished = tree::tools().join("debian.made");
-    if !finished.exists() {
+    let made = format!("{RELEASE} {INCLUDE}");
+    if std::fs::read_to_string(&finished).ok().as_ref() != Some(&made) {
         if root.exists() {
             std::fs::remove_dir_all(&root)?;
         }
         std::fs::create_dir_all(tree::tools())?;
         Command::new("debootstrap").args(["--variant=minbase", INCLUDE, RELEASE]).args([&root]).run()?;
-        std::fs::write(&finished, RELEASE)?;
+        std::fs::write(&finished, made)?;
     }
     Command::new("cross/build.sh").args(["x86_64"]).run()?;
     // An older version to upgrade from, of the same program (INUSE_PREVIOUS in our environment names the package of a
