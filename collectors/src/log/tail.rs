@@ -16,9 +16,9 @@ use proof::observation::Records;
 use super::bookmark::{Bookmark, HEAD, Print, TAIL};
 use super::lines::{Line, MAX_LINE, Reader};
 
-/// Most bytes of one look: some of these wait in memory at once.
-pub(super) const MAX_BYTES: u64 = 512 * 1024;
-/// Most lines of one look.
+/// Most bytes of one look.
+pub(super) const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// Most lines of one look: some looks wait in memory at once.
 pub(super) const MAX_LINES: u32 = 2_000;
 /// Bytes read at once: a longest line and its end fit.
 const CHUNK: usize = 256 * 1024;
