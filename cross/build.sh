@@ -81,7 +81,7 @@ compile() (
   flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
   c_flags="-ffile-prefix-map=$root=/inuse -ffile-prefix-map=$folder=/target"
   c_flags+=" -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-  # Nothing unwinds through C; and pieces of functions shared by the outliner each cost a row of the unwind table.
+  # Nothing unwinds through C.
   c_flags+=" -fno-asynchronous-unwind-tables -fno-unwind-tables"
   # The buffer compresses at a level that uses the fast searches of zstd, and asks SQLite for tables and nothing else.
   for search in GREEDY LAZY LAZY2 BTLAZY2 BTOPT BTULTRA; do

@@ -106,7 +106,7 @@ for name in "${names[@]}"; do
   [ -f "$program" ] || fail "$program is not there: cross/build.sh $name makes it"
   dist=${INUSE_OUT:-$dist}
   mkdir -p "$dist"
-  rm -rf "${work:?}"/* "$dist"/inuse-agent[_-]"$version"[_-]*
+  rm -rf "${work:?}"/* "$dist"/inuse-agent[_-]"$version"[_.-]* "$dist"/inuse-agent[_-]"${version//-/\~}"[_-]*
   deb "$name"
   rpm "$name"
   tarball "$name"

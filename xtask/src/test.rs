@@ -1,8 +1,8 @@
 //! `cargo xtask test`: all tests, with foreign software where it can be had.
 //!
 //! A test that needs foreign software is marked `#[ignore]` and its name (or module) contains the name of each program
-//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`, `qemu`, `nspawn`. It learns where they are from the environment, see
-//! [`crate::foreign`]. What cannot be had is skipped by that name, and said.
+//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`, `qemu`, `nspawn`. It learns where they are from the
+//! environment, see [`crate::foreign`]. What cannot be had is skipped by that name, and said.
 
 use anyhow::{Context as _, bail};
 

@@ -1,5 +1,7 @@
 //! A small Debian with systemd, which tests boot, and the packages they install in it.
 
+use anyhow::ensure;
+
 use crate::command::{Command, find};
 use crate::tree;
 
@@ -20,7 +22,7 @@ const TOOLS: [(&str, &str); 6] = [
     ("minisign", "minisign"),
 ];
 
-/// The root, made once and kept, and the packages of this machine's architecture.
+/// The root, made once and kept, and the packages that are installed in it. Both are x86-64's.
 pub(super) fn nspawn(apt: &mut Apt, wish: Wish) -> Found {
     if wish != Wish::All {
         return Err("packages are built and booted for --require-foreign only".to_owned());
@@ -29,6 +31,7 @@ pub(super) fn nspawn(apt: &mut Apt, wish: Wish) -> Found {
 }
 
 fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsString)>> {
+    ensure!(std::env::consts::ARCH == "x86_64", "packages are booted on x86-64 only");
     let missing: Vec<_> = TOOLS.iter().filter(|(tool, _)| find(tool).is_none()).map(|(_, p)| *p).collect();
     if !missing.is_empty() {
         apt.install(&missing)?;
