@@ -8,6 +8,7 @@ mod live;
 mod progress;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,13 @@ use daemon::{Clock, Stopwatch};
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
+use crate::chain::Chain;
 use crate::clock::SimClock;
 use crate::plant::Plant;
 use crate::plant::firm::{Firm, demo_firms};
 use crate::recordings::midnight_ms;
 use crate::road::{City, Gateway, begin_project, server_config};
+use crate::site::agent_of;
 use progress::Progress;
 
 /// First day of the demo: a Wednesday, as the recordings' stretches want it.
@@ -106,16 +109,21 @@ impl Demo {
         }
         let took = watch.elapsed();
         let (mut written, mut left) = (0, 0);
+        let mut recorded = BTreeMap::new();
         for factory in factories {
+            let firm = factory.plant.firm().id.to_owned();
+            let agent = agent_of(&factory.plant.folder().join("state"))?;
             let (writes, backlog) = factory.stop().await?;
             written += writes;
             left += backlog;
+            // Without a backlog, what the ledger has of a gateway is all there will be.
+            recorded.insert(firm, Chain::read(&folder.join("data"), agent)?.windows().count() as u64);
         }
         progress.end();
         anyhow::ensure!(written == 0, "a device got {written} write requests");
         anyhow::ensure!(left == 0, "{left} proofs are without a receipt");
         let figures = clock.figures();
-        report::settled(city.portal()).await?;
+        report::shows(city.portal(), &recorded).await?;
         let reports = report::firms(city.portal()).await?;
         report::print(&reports, self.json)?;
         progress.say(&format!(

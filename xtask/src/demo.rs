@@ -29,6 +29,12 @@ fn check(lines: &[String]) -> anyhow::Result<()> {
         complete(&firm).with_context(|| line.clone())?;
         firms.push(firm);
     }
+    // All run over the same days: a firm with fewer lost some on the way, or was read too early.
+    let windows = |firm: &Value| firm.get("windows").and_then(Value::as_u64);
+    for firm in &firms {
+        let (own, first) = (windows(firm), firms.first().and_then(windows));
+        ensure!(own == first, "{} has {own:?} windows, the first firm {first:?}", text(firm, "name"));
+    }
     for (name, headline, flag) in EXPECTED {
         let firm = firms
             .iter()
@@ -108,6 +114,14 @@ mod tests {
         let mut lines = good();
         lines[2] = line("江门市演示包装有限公司", "真实在用", "U3", "");
         assert!(check(&lines).unwrap_err().to_string().contains("R3"));
+    }
+
+    #[test]
+    fn a_firm_with_fewer_windows_than_the_others_fails() {
+        let mut lines = good();
+        lines[2] = lines[2].replace("8640", "8638");
+        let error = check(&lines).unwrap_err().to_string();
+        assert!(error.contains("演示") && error.contains("8638"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! What the demo prints at its end, read from the portal as any other program would.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::get_json;
+use crate::process::until;
 
 /// One firm's line.
 #[derive(Debug, Serialize)]
@@ -22,20 +23,18 @@ pub(crate) struct Report {
     facts: Vec<String>,
 }
 
-/// Waits until the portal has folded everything that is in the ledger: two looks a second apart say the same.
-pub(crate) async fn settled(portal: SocketAddr) -> anyhow::Result<()> {
-    let mut before = None;
-    for _ in 0..120 {
-        let now = get_json(portal, "/api/firms").await?;
-        let health = get_json(portal, "/healthz").await.unwrap_or(Value::Null);
-        let now = (now.to_string(), health.to_string());
-        if before.as_ref() == Some(&now) {
-            return Ok(());
-        }
-        before = Some(now);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    anyhow::bail!("the portal does not come to rest")
+/// Waits until the portal shows as many windows of each firm as the ledger has. It looks at the ledger every few
+/// seconds: pages that stand still for one say nothing.
+pub(crate) async fn shows(portal: SocketAddr, recorded: &BTreeMap<String, u64>) -> anyhow::Result<()> {
+    until("the portal shows every window of the ledger", || async {
+        let list = get_json(portal, "/api/firms").await?;
+        let firms = list["firms"].as_array().context("a list of firms")?;
+        let shown = firms
+            .iter()
+            .filter_map(|firm| Some((firm["firm"].as_str()?.to_owned(), firm["windows"].as_u64()?)));
+        Ok((shown.collect::<BTreeMap<_, _>>() == *recorded).then_some(()))
+    })
+    .await
 }
 
 /// All firms, the portal's order.
