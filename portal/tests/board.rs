@@ -58,7 +58,7 @@ fn bench() -> Bench {
     store.enrol([3; 32], &new, madeup::day_ms(first)).unwrap().unwrap();
     let text = include_str!("../../config/profiles/neutral.toml");
     let profile = toml::from_str::<ProfileFile>(text).unwrap().check("neutral").unwrap();
-    let project = madeup::project("hengtong", "恒通", "Hengtong", "城东区", agent);
+    let project = madeup::firms::project("hengtong", "恒通", "Hengtong", "城东区", agent);
     let clock = Arc::new(Standing(AtomicI64::new(madeup::day_ms(date(2026, 3, 4)) + 3_600_000)));
     let plan = Plan {
         projects: vec![(project, profile)],
@@ -67,7 +67,7 @@ fn bench() -> Bench {
         witnesses: 0,
     };
     let board = Board::new(Readers::open(&path, 2).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, plan);
-    Bench { store, board, clock, agent, entries: madeup::chain(agent, &signing), _folder: folder }
+    Bench { store, board, clock, agent, entries: madeup::windows::chain(agent, &signing), _folder: folder }
 }
 
 #[test]
