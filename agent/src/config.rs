@@ -68,10 +68,7 @@ impl AgentConfig {
     /// # Errors
     /// All complaints about both files at once.
     pub fn load(path: &Path) -> Result<(Self, collectors::manifest::Manifest), Complaints> {
-        let (raw, complaints) = daemon::config::read::<Raw>(path)?;
-        let mut complaints = complaints;
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let config = Self::check(raw, dir, &mut complaints);
+        let (config, mut complaints) = Self::alone(path)?;
         let manifest = match &config {
             Some(config) => collectors::manifest::Manifest::load(&config.manifest).map_or_else(
                 |wrong| {
@@ -86,6 +83,13 @@ impl AgentConfig {
             (Some(config), Some(manifest)) => complaints.or((config, manifest)),
             _ => Err(complaints),
         }
+    }
+
+    /// What the file alone says, as far as it can be understood, and what is wrong in it.
+    pub(crate) fn alone(path: &Path) -> Result<(Option<Self>, Complaints), Complaints> {
+        let (raw, mut complaints) = daemon::config::read::<Raw>(path)?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        Ok((Self::check(raw, dir, &mut complaints), complaints))
     }
 
     fn check(raw: Raw, dir: &Path, complaints: &mut Complaints) -> Option<Self> {

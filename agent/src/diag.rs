@@ -52,24 +52,16 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
 /// When the archive cannot be written. What cannot be had for it is said in it.
 pub async fn collect(config: &Path, out: &Path, now: Stamp) -> anyhow::Result<String> {
     let mut parts = vec![("about.txt".to_owned(), about(now).into_bytes())];
-    let loaded = AgentConfig::load(config);
-    let state_dir = match &loaded {
-        Ok((checked, _)) => {
-            parts.push(("agent.toml".to_owned(), checked.to_toml().into_bytes()));
-            parts.push(("manifest.toml".to_owned(), manifest(&checked.manifest).into_bytes()));
-            Some(checked.state_dir.clone())
-        }
-        Err(_) => None,
-    };
-    parts.push(("check.txt".to_owned(), checked(&loaded).into_bytes()));
-    if let Some(state_dir) = &state_dir {
-        parts.push(("state.txt".to_owned(), listing(state_dir).into_bytes()));
+    parts.push(("check.txt".to_owned(), checked(&AgentConfig::load(config)).into_bytes()));
+    // A wrong manifest is no reason to leave out the rest.
+    if let Ok((Some(own), _)) = AgentConfig::alone(config) {
+        parts.push(("agent.toml".to_owned(), own.to_toml().into_bytes()));
+        parts.push(("manifest.toml".to_owned(), manifest(&own.manifest).into_bytes()));
+        parts.push(("state.txt".to_owned(), listing(&own.state_dir).into_bytes()));
         for name in ["ca.crt", "client.crt", "enrolment.json"] {
-            parts.push((name.to_owned(), file(&state_dir.join(name))));
+            parts.push((name.to_owned(), file(&own.state_dir.join(name))));
         }
-    }
-    if let Ok((checked, _)) = &loaded {
-        let told = match status::ask(&checked.status_socket()).await {
+        let told = match status::ask(&own.status_socket()).await {
             Ok(status) => serde_json::to_vec_pretty(&status)?,
             Err(error) => format!("no agent answers: {error}\n").into_bytes(),
         };
@@ -313,6 +305,9 @@ mod tests {
         let parts = parts(folder.path()).await;
         let said = &parts["check.txt"];
         assert!(said.contains("opcua.endpoint: ") && said.contains("has a user before the host"), "{said}");
+        assert!(parts["agent.toml"].contains("state_dir"), "{}", parts["agent.toml"]);
+        assert!(parts["state.txt"].contains("state/agent.key"), "{}", parts["state.txt"]);
+        assert!(parts["manifest.toml"].contains("192.0.2.1:4840"), "{}", parts["manifest.toml"]);
     }
 
     #[test]
