@@ -50,6 +50,8 @@ pub(crate) struct Recorder {
     /// The manifest body in force, encoded.
     pub(crate) body: Vec<u8>,
     pub(crate) pending: Pending,
+    /// Where what was declared at the start ends, Unix ms: the first window begins there.
+    pub(crate) since_ms: i64,
 }
 
 /// What the open window has not flushed yet.
@@ -128,7 +130,8 @@ impl Recorder {
     /// Records until the samples' channel closes, then seals what is open.
     pub(crate) async fn run(mut self, mut samples: mpsc::Receiver<Sample>) -> anyhow::Result<()> {
         let now = self.clock.stamp();
-        self.open(now.wall_ms, now).await?;
+        // Not now: putting the declarations on a slow disk took time that nothing else accounts for.
+        self.open(self.since_ms.min(now.wall_ms), now).await?;
         let mut due = self.next_due();
         let mut wake = self.clock.sleep_until(due);
         loop {

@@ -208,6 +208,7 @@ impl Agent {
             flush: self.config.flush,
             body: body.clone(),
             pending: Pending::default(),
+            since_ms: now.wall_ms,
         };
         if let Some(damage) = &self.opened.damage {
             warn!(?damage, "the buffer was damaged");
