@@ -73,9 +73,17 @@ debian_gets() {
   debian_has || fail "rustc-web is installed and its library source is not where it was expected"
 }
 
-# compile <target> <folder>: the unstripped executable, in <folder>/<target>/release/.
+# features <architecture>: what the chosen set is there.
+features() {
+  if [ -z "${without_opcua[$1]:-}" ]; then echo "$set"; return; fi
+  [ "$set" != full ] || fail "$1 has no full set: the OPC UA client needs 64-bit atomics, which that machine does not have"
+  say "$1: without OPC UA, whose client needs 64-bit atomics, which that machine does not have"
+  echo small
+}
+
+# compile <target> <folder> <features>: the unstripped executable, in <folder>/<target>/release/.
 compile() (
-  target=$1 folder=$2
+  target=$1 folder=$2 features=$3
   # No path of this machine may be in the bytes.
   flags="--remap-path-prefix=$root=/inuse --remap-path-prefix=$folder=/target"
   flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
@@ -116,7 +124,7 @@ compile() (
   export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags"
   # A folder of its own: the toolchain may differ from the one of the tests, and neither build may undo the other.
   CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile gateway "${locked[@]}" "${build_std[@]}" \
-    --target "$target" --package agent --bin inuse-agent --no-default-features --features "$set"
+    --target "$target" --package agent --bin inuse-agent --no-default-features --features "$features"
 )
 
 # separate <executable> <stripped> <symbols>: by the toolchain's own objcopy, else by one for all machines.
@@ -133,13 +141,14 @@ separate() {
 for name in "${chosen[@]}"; do
   target=${targets[$name]}
   folder=$work/cross/$set
-  compile "$target" "$folder"
+  features=$(features "$name")
+  compile "$target" "$folder" "$features"
   dist=dist/$target
   mkdir -p "$dist"
   separate "$folder/$target/gateway/inuse-agent" "$dist/$program" "$dist/$program.debug"
   chmod 755 "$dist/$program"
   if [ -n "$twice" ]; then
-    compile "$target" "$work/cross/again"
+    compile "$target" "$work/cross/again" "$features"
     separate "$work/cross/again/$target/gateway/inuse-agent" "$work/cross/again/$program" "$work/cross/again/$program.debug"
     cmp "$dist/$program" "$work/cross/again/$program" || fail "$target: two builds differ"
     say "$target: built twice, the same bytes"

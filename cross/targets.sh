@@ -11,6 +11,8 @@ declare -A targets=(
   [riscv64]=riscv64gc-unknown-linux-musl
   [loongarch64]=loongarch64-unknown-linux-musl
 )
+# The OPC UA client counts in 64-bit atomics, which an ARMv5 does not have: its standard set is the small one.
+declare -A without_opcua=([armv5]=yes)
 declare -A debs=(
   [aarch64]=arm64 [armv7]=armhf [arm]=armhf [armv5]=armel [x86_64]=amd64 [riscv64]=riscv64 [loongarch64]=loong64
 )
