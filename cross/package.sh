@@ -46,6 +46,10 @@ trap 'rm -rf "$work"' EXIT
 furnish() {
   install -Dm755 "$1" "$2/usr/bin/inuse-agent"
   install -Dm644 systemd/inuse-agent.service "$2/usr/lib/systemd/system/inuse-agent.service"
+  install -Dm644 systemd/inuse-update.service "$2/usr/lib/systemd/system/inuse-update.service"
+  # Enabled by the package: it does nothing but after an interrupted update.
+  install -d "$2/usr/lib/systemd/system/multi-user.target.wants"
+  ln -s ../inuse-update.service "$2/usr/lib/systemd/system/multi-user.target.wants/"
   install -Dm644 systemd/inuse-agent.sysusers.conf "$2/usr/lib/sysusers.d/inuse-agent.conf"
   install -Dm644 systemd/inuse-agent.tmpfiles.conf "$2/usr/lib/tmpfiles.d/inuse-agent.conf"
   install -Dm644 config/agent.toml "$2/etc/inuse/agent.toml"

@@ -61,16 +61,21 @@ enum Command {
     /// Install a newer package, and go back when the agent does not do afterwards what it did before.
     Update {
         /// .deb, .rpm or .tar.gz, with SHA256SUMS and SHA256SUMS.minisig beside it.
-        package: PathBuf,
+        #[arg(required_unless_present = "resume")]
+        package: Option<PathBuf>,
+        /// Finish an update that was interrupted, by a power cut for one; the service manager does it at each start.
+        #[arg(long, conflicts_with_all = ["package", "previous"])]
+        resume: bool,
         /// The package of the installed version, where an earlier update has not kept it.
         #[arg(long)]
         previous: Option<PathBuf>,
         /// minisign's public key of the releases.
         #[arg(long, default_value = agent::update::RELEASE_KEY)]
         key: PathBuf,
-        /// Seconds the new agent may take until it does what the old one did.
-        #[arg(long, default_value_t = 180)]
-        wait: u64,
+        /// Seconds the new agent may take until it does what the old one did: 30 to 3,600; 180 when absent, 600 after a
+        /// start.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(30..=3_600))]
+        wait: Option<u64>,
     },
     /// Ask one source once and show what it answers. Nothing is recorded.
     Probe {
@@ -114,9 +119,14 @@ fn main() -> ExitCode {
             print::out(&format!("{}:\n{held}", out.display()))?;
             Ok(Exit::Ok)
         }
-        Command::Update { package, previous, key, wait } => {
+        Command::Update { package: None, wait, .. } => {
+            let patience = wait.map_or(agent::update::AFTER_START, Duration::from_secs);
+            print::out(&agent::update::resume(patience).await?)?;
+            Ok(Exit::Ok)
+        }
+        Command::Update { package: Some(package), previous, key, wait, .. } => {
             let (config, _) = AgentConfig::load(&cli.config)?;
-            let patience = Duration::from_secs(wait.clamp(1, 3_600));
+            let patience = wait.map_or(agent::update::PATIENCE, Duration::from_secs);
             let socket = config.status_socket();
             let update = agent::update::Update { package, previous, key, patience, socket };
             print::out(&agent::update::run(&update).await?)?;

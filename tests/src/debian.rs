@@ -13,66 +13,66 @@ use tokio::process::{Child, Command};
 use crate::foreign::needed;
 use crate::process::{Ended, PATIENCE, Program, until};
 
+/// What starts and supervises the services of a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// systemd, as Debian has it.
+    Systemd,
+    /// OpenRC's own first process, with `supervise-daemon`.
+    OpenRc,
+}
+
 /// A booted system.
 #[derive(Debug)]
 pub struct Debian {
     folder: tempfile::TempDir,
+    init: Init,
     nspawn: Child,
     leader: u32,
 }
 
 impl Debian {
-    /// Copies the base and boots it; `options` are more options of systemd-nspawn.
+    /// Copies the base and boots it.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn boot(options: &[&str]) -> anyhow::Result<Self> {
+    pub async fn boot(init: Init) -> anyhow::Result<Self> {
         let base = needed("INUSE_DEBIAN")?;
         let folder = tempfile::tempdir()?;
         let root = folder.path().join("root");
         let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(&base).arg(&root).status().await?;
         ensure!(copied.success(), "could not copy {}", base.display());
-        // It wants a terminal. What its console says is for whoever looks at a test that failed.
-        let boot = [
-            &[
-                "exec systemd-nspawn --quiet --boot --register=no --keep-unit --kill-signal=SIGRTMIN+3 -D",
-                "root",
-            ],
-            options,
-        ]
-        .concat()
-        .join(" ");
-        let mut nspawn = Command::new("script")
-            .args(["--quiet", "--return", "--command", &boot, "console"])
-            .current_dir(folder.path())
-            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("could not start systemd-nspawn under script")?;
-        let console = folder.path().join("console");
-        let script = nspawn.id().context("it runs")?;
-        let leader = until("the first process of the Debian runs", || {
-            let (ended, leader) = (nspawn.try_wait(), leader(script));
-            let said = || std::fs::read_to_string(&console).unwrap_or_default();
-            let seen = match ended {
-                Ok(None) => leader,
-                Ok(Some(ended)) => Err(anyhow::anyhow!("systemd-nspawn ended, {ended}: {}", said())),
-                Err(error) => Err(error.into()),
-            };
-            async { seen }
-        })
-        .await?;
-        let debian = Self { folder, nspawn, leader };
-        until("the Debian is up", || async {
-            let state = debian.run(&["systemctl", "is-system-running"]).await?.out;
-            Ok(["running", "degraded"].contains(&state.trim()).then_some(()))
-        })
-        .await
-        .with_context(|| debian.console())?;
+        let (nspawn, leader) = start(folder.path(), init).await?;
+        let debian = Self { folder, init, nspawn, leader };
+        debian.up().await?;
         Ok(debian)
+    }
+
+    /// Ends every process at once, as a power cut does, and boots again. What was written and not synced is kept,
+    /// unlike there.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn cut_power(&mut self) -> anyhow::Result<()> {
+        let killed = Command::new("kill").args(["-KILL", &self.leader.to_string()]).status().await?;
+        ensure!(killed.success(), "the first process of the Debian cannot be killed");
+        tokio::time::timeout(PATIENCE, self.nspawn.wait()).await.context("the Debian does not end")??;
+        (self.nspawn, self.leader) = start(self.folder.path(), self.init).await?;
+        self.up().await
+    }
+
+    async fn up(&self) -> anyhow::Result<()> {
+        let up = || async {
+            let up = match self.init {
+                Init::Systemd => {
+                    let state = self.run(&["systemctl", "is-system-running"]).await?.out;
+                    ["running", "degraded"].contains(&state.trim())
+                }
+                Init::OpenRc => self.run(&["rc-status", "--runlevel"]).await?.out.trim() == "default",
+            };
+            Ok(up.then_some(()))
+        };
+        until("the Debian is up", up).await.with_context(|| self.console())
     }
 
     /// Its root, seen from here.
@@ -162,7 +162,10 @@ impl Debian {
     /// # Errors
     /// When it does not end.
     pub async fn power_off(mut self) -> anyhow::Result<()> {
-        self.run(&["systemctl", "poweroff", "--no-block"]).await?;
+        match self.init {
+            Init::Systemd => self.run(&["systemctl", "poweroff", "--no-block"]).await?,
+            Init::OpenRc => self.run(&["openrc-shutdown", "--poweroff", "now"]).await?,
+        };
         tokio::time::timeout(PATIENCE, self.nspawn.wait()).await.context("the Debian does not go down")??;
         Ok(())
     }
@@ -184,6 +187,41 @@ impl Drop for Debian {
             drop(std::process::Command::new("kill").args(["-KILL", &self.leader.to_string()]).status());
         }
     }
+}
+
+/// Boots the system in `folder`; returns what runs it, and its first process.
+async fn start(folder: &Path, init: Init) -> anyhow::Result<(Child, u32)> {
+    let boot = match init {
+        Init::Systemd => "--boot -D root",
+        Init::OpenRc => "-D root /sbin/openrc-init",
+    };
+    // It wants a terminal. What its console says is for whoever looks at a test that failed.
+    let boot =
+        format!("exec systemd-nspawn --quiet --register=no --keep-unit --kill-signal=SIGRTMIN+3 {boot}");
+    let mut nspawn = Command::new("script")
+        .args(["--quiet", "--return", "--command", &boot, "console"])
+        .current_dir(folder)
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("could not start systemd-nspawn under script")?;
+    let console = folder.join("console");
+    let script = nspawn.id().context("it runs")?;
+    let leader = until("the first process of the Debian runs", || {
+        let (ended, leader) = (nspawn.try_wait(), leader(script));
+        let said = || std::fs::read_to_string(&console).unwrap_or_default();
+        let seen = match ended {
+            Ok(None) => leader,
+            Ok(Some(ended)) => Err(anyhow::anyhow!("systemd-nspawn ended, {ended}: {}", said())),
+            Err(error) => Err(error.into()),
+        };
+        async { seen }
+    })
+    .await?;
+    Ok((nspawn, leader))
 }
 
 /// The process that is number one of a system of its own and descends from `ancestor`.

@@ -7,8 +7,13 @@ use anyhow::{Context as _, ensure};
 use crate::command::{Command, find};
 use crate::tree;
 
-const UNITS: [&str; 2] = ["inuse-agent.service", "inuse-server.service"];
-const PROGRAMS: [&str; 2] = ["inuse-agent", "inuse-server"];
+/// Units and what they start. The last one installs packages: it cannot be confined.
+const UNITS: [(&str, &str); 3] = [
+    ("inuse-agent.service", "usr/bin/inuse-agent"),
+    ("inuse-server.service", "usr/bin/inuse-server"),
+    ("inuse-update.service", "var/lib/inuse-update/inuse-agent"),
+];
+const CONFINED: usize = 2;
 
 /// What `systemd-analyze security` may say at most, in its tenths: 10 is fully exposed.
 const EXPOSURE: &str = "20";
@@ -25,10 +30,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     furnish(&folder)?;
     let root = format!("--root={}", folder.display());
-    let said = Command::new(&analyze).args([root.as_str(), "verify"]).args(UNITS).complaints()?;
+    let said = Command::new(&analyze)
+        .args([root.as_str(), "verify"])
+        .args(UNITS.map(|(unit, _)| unit))
+        .complaints()?;
     // It ends well in spite of unknown keys, which it ignores: any word is a complaint.
     ensure!(said.trim().is_empty(), "systemd complains:\n{said}");
-    for unit in UNITS {
+    for (unit, _) in &UNITS[..CONFINED] {
         let path = format!("systemd/{unit}");
         let limit = format!("--threshold={EXPOSURE}");
         let table = Command::new(&analyze)
@@ -42,16 +50,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// A root with our units, the system's own (they name `sysinit.target` and the like) and empty programs.
 fn furnish(folder: &Path) -> anyhow::Result<()> {
     let units = folder.join("etc/systemd/system");
-    let programs = folder.join("usr/bin");
-    for made in [&units, &programs, &folder.join("usr/lib/systemd")] {
+    for made in [&units, &folder.join("usr/lib/systemd")] {
         std::fs::create_dir_all(made).with_context(|| format!("could not make {}", made.display()))?;
     }
-    for unit in UNITS {
-        std::fs::copy(tree::root().join("systemd").join(unit), units.join(unit))
-            .with_context(|| unit.to_owned())?;
-    }
-    for program in PROGRAMS {
-        std::fs::copy("/bin/true", programs.join(program)).context("could not place a program")?;
+    for (unit, program) in UNITS {
+        std::fs::copy(tree::root().join("systemd").join(unit), units.join(unit)).context(unit)?;
+        let program = folder.join(program);
+        std::fs::create_dir_all(program.parent().context("a program is in a folder")?)?;
+        std::fs::copy("/bin/true", program).context("could not place a program")?;
     }
     // Copied and not linked: some of its links are relative.
     for system in ["/usr/lib/systemd/system", "/lib/systemd/system"] {

@@ -2,7 +2,7 @@
 # Installs the agent on a gateway without a package manager of its own. Plain sh and BusyBox are enough.
 #
 #   ./install.sh                      install, or upgrade what is installed; key and backlog stay
-#   ./install.sh roll-back            the program before the last upgrade again
+#   ./install.sh roll-back            what was there before the last upgrade again
 #   ./install.sh remove               take the program and the service away; key and backlog stay
 #   ./install.sh purge                take everything away
 #
@@ -39,16 +39,20 @@ guess_init() {
     else fail "no service manager was recognised: say --init systemd, openrc, procd or sysv"
     fi
 }
-[ -n "$init" ] || init=$(cat "$root/usr/share/inuse/INIT" 2>/dev/null) || init=$(guess_init)
+share=$root/usr/share/inuse
+[ -n "$init" ] || init=$(cat "$share/INIT" 2>/dev/null) || init=$(guess_init)
 case $init in systemd|openrc|procd|sysv) ;; *) fail "--init systemd, openrc, procd or sysv" ;; esac
 
 # Where things are on this system.
 program=$root/usr/bin/inuse-agent
 etc=$root/etc/inuse
+units=$root/usr/lib/systemd/system
 case $init in
-    systemd) service=$root/usr/lib/systemd/system/inuse-agent.service ;;
+    systemd) service=$units/inuse-agent.service ;;
     *) service=$root/etc/init.d/inuse-agent ;;
 esac
+# Unlike /var, never in memory.
+updates=/usr/share/inuse/update
 
 # The folder that agent.toml names, once it is there.
 state_of() {
@@ -95,7 +99,7 @@ older() {
     }'
 }
 
-installed_version() { cat "$root/usr/share/inuse/VERSION" 2>/dev/null || true; }
+installed_version() { cat "$share/VERSION" 2>/dev/null || true; }
 
 # tell <start|stop|restart|enable|disable>
 tell() {
@@ -144,7 +148,31 @@ place() {
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
     chown 0:0 "$3.new"
+    # Else a power cut may leave the new name with nothing in it.
+    sync
     mv -f "$3.new" "$3"
+}
+
+# each_replaced <command>: for what an upgrade replaces and a roll-back brings again; the program last, by which a
+# half-done one is known.
+each_replaced() {
+    for file in "$service" "$units/inuse-update.service" "$share/manifest.toml" "$share/credentials.conf" \
+        "$share/credentials.sh" "$share/install.sh" "$share/VERSION" "$program"; do
+        "$1" "$file" "$share/previous/$(echo "${file#"$root"}" | tr / _)"
+    done
+}
+
+keep_one() { [ ! -f "$1" ] || cp -p "$1" "$2"; }
+
+bring_back() { if [ -f "$2" ]; then cp -p "$2" "$1.new" && sync && mv -f "$1.new" "$1"; else rm -f "$1"; fi; }
+
+# Keeps what is installed, to go back to. What was kept before is of an older one and goes first: without this one
+# there is no way back, rather than a wrong one.
+keep() {
+    rm -rf "$share/previous"
+    mkdir -p "$share/previous"
+    each_replaced keep_one
+    sync
 }
 
 do_install() {
@@ -177,19 +205,25 @@ do_install() {
         mv "$etc/agent.toml.new" "$etc/agent.toml"
     fi
     if [ -f "$program" ] && { [ "$old" != "$version" ] || ! cmp -s "$program" "$here/files/usr/bin/inuse-agent"; }; then
-        cp -p "$program" "$program.previous"
-        echo "$old" >"$root/usr/share/inuse/VERSION.previous"
+        keep
+        [ -z "$was_running" ] || : >"$share/previous/was-running"
     fi
     place 755 "$here/files/usr/bin/inuse-agent" "$program"
-    place 644 "$here/files/usr/share/inuse/manifest.toml" "$root/usr/share/inuse/manifest.toml"
-    place 755 "$here/install.sh" "$root/usr/share/inuse/install.sh"
-    echo "$version" >"$root/usr/share/inuse/VERSION"
-    echo "$init" >"$root/usr/share/inuse/INIT"
+    place 644 "$here/files/usr/share/inuse/manifest.toml" "$share/manifest.toml"
+    place 755 "$here/install.sh" "$share/install.sh"
+    echo "$version" >"$share/VERSION"
+    echo "$init" >"$share/INIT"
     if [ "$init" = systemd ]; then
         place 644 "$here/files/usr/lib/systemd/system/inuse-agent.service" "$service"
-        place 644 "$here/files/usr/share/inuse/credentials.conf" "$root/usr/share/inuse/credentials.conf"
-        place 755 "$here/files/usr/share/inuse/credentials.sh" "$root/usr/share/inuse/credentials.sh"
-        [ -n "$root" ] || "$root/usr/share/inuse/credentials.sh"
+        # It finishes an update that a power cut interrupted; packages keep theirs elsewhere.
+        place 644 "$here/files/usr/lib/systemd/system/inuse-update.service" "$units/inuse-update.service"
+        sed "s|/var/lib/inuse-update|$updates|" "$units/inuse-update.service" >"$units/inuse-update.service.new"
+        mv "$units/inuse-update.service.new" "$units/inuse-update.service"
+        mkdir -p "$units/multi-user.target.wants"
+        ln -sf ../inuse-update.service "$units/multi-user.target.wants/"
+        place 644 "$here/files/usr/share/inuse/credentials.conf" "$share/credentials.conf"
+        place 755 "$here/files/usr/share/inuse/credentials.sh" "$share/credentials.sh"
+        [ -n "$root" ] || "$share/credentials.sh"
         if [ "$state" != /var/lib/inuse ]; then
             mkdir -p "$service.d"
             printf '[Service]\nReadWritePaths=%s\n' "$state" >"$service.d/20-state.conf"
@@ -198,6 +232,7 @@ do_install() {
     else
         place 755 "$here/init/$init" "$service"
     fi
+    sync
     if [ -n "$was_running" ]; then tell restart; fi
     echo "inuse-agent $version is installed${old:+ (before: $old)}; state in $state, service manager: $init"
     if [ -z "$old" ]; then
@@ -212,18 +247,24 @@ do_install() {
 }
 
 do_roll_back() {
-    [ -f "$program.previous" ] || fail "there is no program before this one"
-    mv -f "$program.previous" "$program"
-    mv -f "$root/usr/share/inuse/VERSION.previous" "$root/usr/share/inuse/VERSION"
-    if running; then tell restart; fi
+    [ -d "$share/previous" ] || fail "there is nothing of before this one"
+    each_replaced bring_back
+    [ -f "$units/inuse-update.service" ] || rm -f "$units/multi-user.target.wants/inuse-update.service"
+    sync
+    # One that the upgrade stopped starts again, too.
+    was_running=''
+    if running || [ -f "$share/previous/was-running" ]; then was_running=yes; fi
+    rm -rf "$share/previous"
+    [ "$init" != systemd ] || [ -n "$root" ] || systemctl daemon-reload
+    if [ -n "$was_running" ]; then tell restart; fi
     echo "inuse-agent $(installed_version) is back"
 }
 
 do_remove() {
     if running; then tell stop; fi
     tell disable >/dev/null 2>&1 || true
-    rm -f "$program" "$program.previous" "$service"
-    rm -rf "$root/usr/share/inuse" "$service.d"
+    rm -f "$program" "$service" "$units/inuse-update.service" "$units/multi-user.target.wants/inuse-update.service"
+    rm -rf "$share" "$service.d"
     [ "$init" != systemd ] || [ -n "$root" ] || systemctl daemon-reload
     echo "inuse-agent is removed; $etc and $(state_of) are kept"
 }
@@ -234,7 +275,7 @@ do_purge() {
     # Only what is the agent's: a folder of somebody else's that agent.toml names by mistake stays.
     if [ -n "$state" ] && { [ -e "$root$state/agent.key" ] || [ -e "$root$state/buffer.db" ]; }; then rm -rf "$root$state"; fi
     [ ! -d "$root$state" ] || rmdir "$root$state" 2>/dev/null || echo "$state holds something else and stays" >&2
-    rm -rf "$etc" "$root/var/lib/inuse-update"
+    rm -rf "$etc"
     echo "inuse-agent is removed with its key, its chain and what waited for a receipt"
 }
 

@@ -10,7 +10,7 @@ use super::{Found, Wish};
 
 /// The release whose root is made, and what is in it beside the smallest set.
 const RELEASE: &str = "bookworm";
-const INCLUDE: &str = "--include=systemd,systemd-sysv,dbus,procps";
+const INCLUDE: &str = "--include=systemd,systemd-sysv,dbus,procps,openrc,rpm";
 
 /// What makes the root, boots it and packs the packages: program and Debian package.
 const TOOLS: [(&str, &str); 6] = [
@@ -60,7 +60,7 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
         Command::new("minisign").args(["-G", "-W", "-f", "-s"]).args([&key]).args(["-p"]).args([&public]);
     make.run()?;
     let broken = packages.join("does-nothing");
-    std::fs::write(&broken, "#!/bin/sh\nexit 1\n")?;
+    std::fs::write(&broken, "#!/bin/sh\n[ \"$1\" = --version ]\n")?;
     for (version, folder) in [(None, "new"), (Some("0.0.9"), "old"), (Some("99.0.0"), "broken")] {
         let mut pack =
             Command::new("cross/package.sh").args(["x86_64"]).env("INUSE_OUT", packages.join(folder));
