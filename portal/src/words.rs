@@ -229,6 +229,7 @@ words! {
     connected: "联网", "connected";
     not_connected: "未联网", "not connected";
     business_log: "业务系统日志", "Business log";
+    undeclared_device: "未申报的设备", "Undeclared device";
     online_share: "在线率", "online";
     running_mean: "日均运行", "running per day";
     no_source: "申报设备，未接入任何来源", "declared, no source";

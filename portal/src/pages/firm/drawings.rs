@@ -171,7 +171,10 @@ fn strips(page: &Page, firm: &Firm) -> Vec<StripPart> {
                 .iter()
                 .find(|d| d.agent == Some(source.agent) && d.source == Some(source.source));
             let names = firm.names(source.agent);
-            let name = device.map_or_else(|| page.w.business_log.to_owned(), |d| d.name.clone());
+            // A machine that is watched and stands in nobody's declaration is no log.
+            let nameless =
+                if source.kind == SourceKind::Log { page.w.business_log } else { page.w.undeclared_device };
+            let name = device.map_or_else(|| nameless.to_owned(), |d| d.name.clone());
             let about =
                 format!("{} {}{}", page.w.source, names.source(source.source), about(page, source, device));
             let title = format!("{name} · {about}");
