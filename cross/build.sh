@@ -105,6 +105,8 @@ compile() (
   case $target in
     # Two bytes for most instructions instead of four.
     armv7-*) flags+=" -C target-feature=+thumb-mode" c_flags+=" -mthumb" ;;
+    # Small boards have no vector unit.
+    loongarch64-*) flags+=" -C target-feature=-lsx,-lasx" c_flags+=" -mno-lsx" ;;
   esac
   build_std=() locked=(--locked)
   if rustup_has "$target"; then
@@ -117,7 +119,8 @@ compile() (
     # -Zbuild-std is not for the stable toolchain unless told; such a toolchain has no musl start files of its own.
     export RUSTC_BOOTSTRAP=1
     flags+=" -C link-self-contained=no"
-    build_std=(-Zbuild-std=std,panic_unwind)
+    # A stripped program has no names to put into a backtrace; panics say where they are without it.
+    build_std=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
     # Not --locked: the standard library has dependencies of its own beside ours.
     locked=()
   fi

@@ -1,12 +1,12 @@
 //! `inuse-agent`: the daemon and the installer's commands.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::{Agent, AgentConfig, Identity};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use daemon::{Context, Exit};
 
@@ -150,7 +150,8 @@ async fn run(config: &std::path::Path, ctx: Context) -> anyhow::Result<Exit> {
 
 fn check(config: &std::path::Path) -> anyhow::Result<Exit> {
     let (config, manifest) = AgentConfig::load(config)?;
-    let identity = Identity::load(&config.state_dir)?;
+    let identity = Identity::load(&config.state_dir)
+        .context("configuration and manifest are good, but this gateway cannot report yet")?;
     print::out(&print::checked(&config, &manifest, &identity))?;
     Ok(Exit::Ok)
 }
@@ -158,12 +159,14 @@ fn check(config: &std::path::Path) -> anyhow::Result<Exit> {
 async fn status(config: &std::path::Path, json: bool) -> anyhow::Result<Exit> {
     let (config, _) = AgentConfig::load(config)?;
     let socket = config.status_socket();
-    let status = agent::status::ask(&socket)
-        .await
-        .with_context(|| format!("no agent answers on {}: is it running?", socket.display()))?;
+    let status = agent::status::ask(&socket).await.with_context(|| no_answer(&socket))?;
     let text = if json { serde_json::to_string(&status)? + "\n" } else { print::status(&status) };
     print::out(&text)?;
     Ok(if status.healthy { Exit::Ok } else { Exit::No })
+}
+
+fn no_answer(socket: &std::path::Path) -> String {
+    format!("no agent answers on {} (it runs? it tells root and its own user only)", socket.display())
 }
 
 /// The status again and again, in the place of the one before.
@@ -173,7 +176,7 @@ async fn watch(config: &std::path::Path, ctx: &Context) -> anyhow::Result<Exit> 
     loop {
         let text = match agent::status::ask(&socket).await {
             Ok(status) => print::status(&status),
-            Err(error) => format!("no agent answers on {}: {error}\n", socket.display()),
+            Err(error) => format!("{}: {error}\n", no_answer(&socket)),
         };
         print::out(&format!("\x1b[H\x1b[2J{text}"))?;
         tokio::select! {
@@ -200,23 +203,26 @@ async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<E
         ],
         None => manifest.sources.iter().collect(),
     };
-    let mut all_answered = true;
+    let mut all_well = true;
     for source in sources {
         let probed = collectors::probe(source, &config.state_dir).await;
-        all_answered &= probed.as_ref().is_ok_and(|probe| probe.refused.is_none());
+        all_well &= probed.as_ref().is_ok_and(|probe| {
+            probe.refused.is_none() && probe.points.iter().all(|point| point.reading.value.is_some())
+        });
         print::out(&print::probe(source, &probed))?;
     }
     give_to_owner(&config.state_dir)?;
-    Ok(if all_answered { Exit::Ok } else { Exit::No })
+    Ok(if all_well { Exit::Ok } else { Exit::No })
 }
 
 async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -> anyhow::Result<Exit> {
     let (config, manifest) = AgentConfig::load(config)?;
-    let token = match token {
-        "-" => read_line()?,
-        token => token.to_owned(),
-    };
+    let piped = token == "-" && !std::io::stdin().is_terminal();
     if !yes {
+        ensure!(
+            !piped,
+            "standard input gives the token and cannot answer the question as well: add --yes, which answers it"
+        );
         let sources = manifest.sources.len();
         print::out(&format!(
             "enrol this gateway at {server}\n  state: {}\n  watches: {sources} sources, read-only\nGo on? [y/N] ",
@@ -227,6 +233,14 @@ async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -
             return Ok(Exit::No);
         }
     }
+    let token = match token {
+        "-" if piped => read_line()?,
+        "-" => {
+            print::out("token: ")?;
+            read_line()?
+        }
+        token => token.to_owned(),
+    };
     let enrolment = agent::enrol(&config.state_dir, server, token.trim()).await?;
     give_to_owner(&config.state_dir)?;
     print::out(&format!(

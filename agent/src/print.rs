@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use agent::status::{SourceStatus, Status};
 use agent::{AgentConfig, Identity};
-use collectors::manifest::{Manifest, Source};
+use collectors::manifest::{Kind, Manifest, Source};
 use collectors::{CollectError, Probe};
+use proof::{Quality, catalogue};
 
 /// Prints to standard output.
 pub(crate) fn out(text: &str) -> std::io::Result<()> {
@@ -129,11 +130,14 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
     if let Some(refused) = &probe.refused {
         push(&mut text, format_args!("  refused: {refused}\n"));
     }
-    for point in &probe.points {
-        let letter = char::from(point.reading.quality.letter());
+    for (at, point) in probe.points.iter().enumerate() {
+        let what = asked(source, at);
         match point.reading.value {
-            Some(value) => push(&mut text, format_args!("  {:<24} {value}\n", point.name)),
-            None => push(&mut text, format_args!("  {:<24} no value, quality {letter}\n", point.name)),
+            Some(value) => push(&mut text, format_args!("  {:<24} {value:<16} {what}\n", point.name)),
+            None => {
+                let why = no_value(point.reading.quality);
+                push(&mut text, format_args!("  {:<24} no value: {why}; {what}\n", point.name));
+            }
         }
     }
     if let Some((records, lines, unparsed)) = &probe.records {
@@ -148,15 +152,50 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
             push(
                 &mut text,
                 format_args!(
-                    "  {:?} by {}: {}\n",
+                    "  {} {:?} by {} ({:?}): {}\n",
+                    module(record.module),
                     record.action,
                     record.account.as_deref().unwrap_or("-"),
+                    record.actor_class,
                     fields.join(" ")
                 ),
             );
         }
+        if !records.is_empty() && records.iter().all(|record| record.module == 0) {
+            text.push_str("  none of these belongs to a module: no rule of the manifest matches them\n");
+        }
     }
     text
+}
+
+/// What was asked for a point, so that a value of a wrong place is seen to be one.
+fn asked(source: &Source, at: usize) -> String {
+    match &source.kind {
+        Kind::Modbus(device) => device.points.get(at).map_or_else(String::new, |point| {
+            let (table, kind) = (format!("{:?}", point.table), format!("{:?}", point.kind));
+            format!("{} {} (counted from 0), {}", table.to_lowercase(), point.address, kind.to_lowercase())
+        }),
+        Kind::OpcUa(server) => server.points.get(at).map_or_else(String::new, |point| point.node.to_string()),
+        Kind::Log(_) => String::new(),
+    }
+}
+
+/// Why there is no value, in words, with the letter that windows carry.
+fn no_value(quality: Quality) -> String {
+    let words = match quality {
+        Quality::Fault => "the device refuses this address or type",
+        Quality::OverRange => "outside of min and max",
+        Quality::NoAnswer => "no answer from the device behind the gateway that was asked",
+        Quality::Good | Quality::Stopped | Quality::Maintenance | Quality::Manual | Quality::Checking => {
+            "the device says that it is not good"
+        }
+    };
+    format!("{words} (quality {})", char::from(quality.letter()))
+}
+
+fn module(code: u16) -> &'static str {
+    let at = usize::from(code).checked_sub(1);
+    at.and_then(|at| catalogue::MODULES.get(at)).map_or("(no module)", |module| module.code)
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
