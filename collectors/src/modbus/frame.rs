@@ -307,6 +307,8 @@ fn identity_length(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ASKED: Question = Question::Read { table: Table::Holding, first: 0x10, count: 2 };
@@ -422,6 +424,37 @@ mod tests {
             inbox.push(&[0xA5; 1_000]);
             assert_eq!(inbox.rtu(3, ASKED), None);
             assert!(inbox.bytes.len() <= MOST_KEPT + 1_000);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_whatever_pieces_nothing_panics_and_the_answer_behind_it_is_found(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..12),
+            unit: u8,
+            words in prop::collection::vec(any::<u16>(), 1..=125),
+            identity: bool,
+        ) {
+            let mut inbox = Inbox::default();
+            let count = u16::try_from(words.len()).unwrap();
+            let read = Question::Read { table: Table::Holding, first: 0, count };
+            let asked = if identity { Question::Identity { object: 0 } } else { read };
+            for piece in &pieces {
+                inbox.push(piece);
+                prop_assert_eq!(inbox.rtu(unit, asked), None);
+                prop_assert!(inbox.bytes.len() <= MOST_KEPT + piece.len());
+            }
+            inbox.push(&registers(unit, &words));
+            prop_assert_eq!(inbox.rtu(unit, read), Some(Answer::Registers(words)));
+
+            let mut inbox = Inbox::default();
+            for piece in &pieces {
+                inbox.push(piece);
+                // Out of step is an end; anything else is a wait, or an answer that says it is the one.
+                if inbox.tcp(7, unit, asked).is_err() {
+                    break;
+                }
+            }
         }
     }
 }
