@@ -33,8 +33,8 @@ use registers::{Plan, Request, Words};
 /// Most questions of one turn that come of a refused one. The rest of the halves are asked in the next turns.
 const MOST_HALVES: usize = 8;
 
-/// How long a refused point is left alone.
-const REFUSED: Duration = Duration::from_secs(600);
+/// How long a refused point is left alone at first, and at most: each refusal doubles it.
+const REFUSED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(600)];
 
 /// Questions in a row without an answer after which the rest of a turn's are not asked.
 const SILENT: u32 = 2;
@@ -52,11 +52,14 @@ struct Asking {
     plan: Plan,
     /// Points that the device refuses alone, by the request that asks for them.
     refused: HashMap<(u8, u16), Refused>,
+    /// The first request that the last turn did not come to.
+    unasked: Option<Request>,
 }
 
 #[derive(Clone, Copy)]
 struct Refused {
     since: Stopwatch,
+    wait: Duration,
     code: u8,
 }
 
@@ -105,29 +108,39 @@ impl Collector for ModbusCollector {
 impl Asking {
     fn new(device: &Modbus, lines: &Lines) -> Self {
         let (line, plan) = (lines.line(&device.line), Plan::new(device));
-        Self { device: device.clone(), line, plan, refused: HashMap::new() }
+        Self { device: device.clone(), line, plan, refused: HashMap::new(), unasked: None }
     }
 
     /// One cycle: every request of the plan, the readings in manifest order. An error when none was answered.
     async fn cycle(&mut self) -> Result<Vec<Reading>, CollectError> {
         let mut readings = vec![registers::no_reading(); self.device.points.len()];
-        let (mut answered, mut silent, mut halves) = (0, 0, 0);
-        let mut failure = None;
-        let mut waiting: Vec<Request> = self.plan.requests().iter().rev().cloned().collect();
+        let (mut asked, mut answered, mut silent, mut halves) = (0, 0, 0, 0);
+        let (mut failure, mut back) = (None, false);
+        let mut waiting: Vec<Request> = self.plan.requests().to_vec();
+        // Whom the last turn did not come to is first now: who is never answered must not hide the others.
+        let first =
+            self.unasked.take().and_then(|unasked| waiting.iter().position(|other| *other == unasked));
+        waiting.rotate_left(first.unwrap_or(0));
+        waiting.reverse();
         while let Some(request) = waiting.pop() {
-            let known = self.refused.get(&key(&request)).filter(|_| request.points.len() == 1);
-            if let Some(refused) = known.filter(|refused| refused.since.elapsed() < REFUSED) {
+            let known =
+                self.refused.get(&key(&request)).filter(|_| request.halves(&self.device.points).is_none());
+            // A turn in which nothing is asked would say nothing of the device.
+            let only = waiting.is_empty() && asked == 0;
+            if let Some(refused) = known.filter(|refused| refused.since.elapsed() < refused.wait && !only) {
                 mark(&mut readings, &request, registers::refusal(refused.code));
                 continue;
             }
             if silent >= SILENT {
                 mark(&mut readings, &request, Quality::NoAnswer);
+                self.unasked.get_or_insert(request);
                 continue;
             }
+            asked += 1;
             match self.ask(&request).await {
                 Ok(Outcome::Words(words)) => {
                     (answered, silent) = (answered + 1, 0);
-                    self.refused.remove(&key(&request));
+                    back |= self.refused.remove(&key(&request)).is_some();
                     for at in &request.points {
                         readings[*at] = registers::decode(&self.device.points[*at], request.first, &words);
                     }
@@ -148,7 +161,9 @@ impl Asking {
                         }
                         None if is_of_the_place(code) => {
                             let since = Stopwatch::start();
-                            if self.refused.insert(key(&request), Refused { since, code }).is_none() {
+                            let before = self.refused.get(&key(&request)).map(|refused| refused.wait);
+                            let wait = before.map_or(REFUSED[0], |wait| (wait * 2).min(REFUSED[1]));
+                            if self.refused.insert(key(&request), Refused { since, wait, code }).is_none() {
                                 tracing::warn!(?request, code, "refused: {}", registers::exception(code));
                             }
                         }
@@ -164,6 +179,10 @@ impl Asking {
                     failure = Some(error);
                 }
             }
+        }
+        if back {
+            // What was refused is there: as many are asked for at once as before.
+            self.plan = Plan::new(&self.device);
         }
         match failure {
             Some(error) if answered == 0 => Err(error),

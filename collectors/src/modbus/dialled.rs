@@ -110,15 +110,22 @@ impl Hub {
     }
 
     fn poll(&self, door: &mut Door, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut came = self.hear_all(door, cx);
         while let Poll::Ready(accepted) = door.listener.poll_accept(cx) {
             let (stream, from) = accepted?;
-            if door.strangers.len() >= MOST_STRANGERS {
+            door.strangers.push(Stranger { stream, from, said: Vec::new(), since: Stopwatch::start() });
+            came |= self.hear_all(door, cx);
+            if door.strangers.len() > MOST_STRANGERS {
                 // The one that has kept us waiting longest makes room.
                 let gone = door.strangers.remove(0);
                 tracing::warn!(from = %gone.from, "a unit did not say who it is and was turned away");
             }
-            door.strangers.push(Stranger { stream, from, said: Vec::new(), since: Stopwatch::start() });
         }
+        if came { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Listens to those who have not said who they are; whether one of them has now.
+    fn hear_all(&self, door: &mut Door, cx: &mut Context<'_>) -> bool {
         let mut came = false;
         for mut stranger in std::mem::take(&mut door.strangers) {
             match self.hear(&mut stranger, cx) {
@@ -135,7 +142,7 @@ impl Hub {
                 Err(error) => tracing::warn!(from = %stranger.from, %error, "a unit was turned away"),
             }
         }
-        if came { Poll::Ready(Ok(())) } else { Poll::Pending }
+        came
     }
 
     /// Reads who it is, as far as that must be known; `None` while it must say more.

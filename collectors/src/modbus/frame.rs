@@ -173,6 +173,11 @@ impl Inbox {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Whether more has come than any answer has, and nobody looked.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.bytes.len() > 2 * MOST_KEPT
+    }
+
     /// The connection these came by is gone.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();

@@ -8,7 +8,7 @@
 //! nothing tells two answers of one unit and one function apart: a unit that owes an answer is first asked for its
 //! identity, which it can only answer after what it still owes, or left alone until nothing can be on its way any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,7 +67,9 @@ struct State {
     answered: HashMap<u8, Stopwatch>,
     /// Questions on a serial line whose answers may still come.
     owed: Vec<Owed>,
-    /// Questions since the last byte came.
+    /// Units that have answered on this connection.
+    heard: HashSet<u8>,
+    /// Questions to them since the last byte came.
     deaf: u32,
     /// Since the last attempt to connect that failed, and how it failed.
     failed: Option<(Stopwatch, io::ErrorKind)>,
@@ -77,6 +79,14 @@ struct Owed {
     unit: u8,
     question: Question,
     since: Stopwatch,
+    /// How long its answer may still come.
+    patience: Duration,
+}
+
+enum Debt {
+    None,
+    Answer,
+    Identity,
 }
 
 impl Lines {
@@ -101,16 +111,39 @@ impl Line {
     /// [`CollectError::Lost`] when there is no connection or no answer, [`CollectError::Unreadable`] when what comes is
     /// no Modbus.
     pub(super) async fn ask(&self, device: &Modbus, question: Question) -> Result<Answer, CollectError> {
-        let mut state = self.turn(device).await;
+        loop {
+            let mut state = self.turn(device).await;
+            let step = match state.owes(device.unit, question) {
+                Debt::None => question,
+                // Whatever it says to this, it has said before all that it owed.
+                Debt::Answer => Question::Identity { object: 0 },
+                // Nothing that it says now could be told from what it still may say.
+                Debt::Identity => return Err(self.lost(io::ErrorKind::TimedOut.into())),
+            };
+            let answer = self.ask_now(&mut state, device, step).await?;
+            if step == question {
+                return Ok(answer);
+            }
+            state.owed.retain(|owed| owed.unit != device.unit);
+        }
+    }
+
+    /// One question, the line being held.
+    async fn ask_now(
+        &self,
+        state: &mut State,
+        device: &Modbus,
+        question: Question,
+    ) -> Result<Answer, CollectError> {
         let used = state.stream.is_some();
         // Whoever stops waiting in the middle of a question leaves no stream behind that is out of step.
-        let mut stream = self.stream(&mut state, device).await?;
+        let mut stream = self.stream(state, device).await?;
         let before = state.inbox.dropped;
-        let mut asked = self.converse(&mut state, &mut stream, device, question).await;
+        let mut asked = self.exchange(state, &mut stream, device, question).await;
         if used && matches!(asked, Err(Trouble::Broken(_))) {
             // Many devices close a connection on which nothing was asked for a while.
-            stream = self.stream(&mut state, device).await?;
-            asked = self.converse(&mut state, &mut stream, device, question).await;
+            stream = self.stream(state, device).await?;
+            asked = self.exchange(state, &mut stream, device, question).await;
         }
         if state.inbox.dropped != before {
             let (line, dropped) = (self.settings.address(), state.inbox.dropped);
@@ -123,15 +156,19 @@ impl Line {
         }
         match asked {
             Ok(answer) => {
+                state.heard.insert(device.unit);
+                state.deaf = 0;
                 state.stream = Some(stream);
                 Ok(answer)
             }
             Err(Trouble::Silent) => {
-                state.deaf += 1;
+                // A unit that is off says nothing of the connection; one that was heard on it does.
+                let listens = self.dialled.is_some();
+                if state.heard.contains(&device.unit) || (state.heard.is_empty() && !listens) {
+                    state.deaf += 1;
+                }
                 if state.deaf < DEAF {
                     state.stream = Some(stream);
-                } else {
-                    state.deaf = 0;
                 }
                 Err(self.lost(io::ErrorKind::TimedOut.into()))
             }
@@ -159,42 +196,6 @@ impl Line {
         self.state.lock().await.inbox.dropped
     }
 
-    async fn converse(
-        &self,
-        state: &mut State,
-        stream: &mut Box<dyn Stream>,
-        device: &Modbus,
-        question: Question,
-    ) -> Result<Answer, Trouble> {
-        if self.settings.framing == Framing::Rtu {
-            self.settle(state, stream, device, question).await?;
-        }
-        self.exchange(state, stream, device, question).await
-    }
-
-    /// Waits until no answer that is owed can be taken for the one to this question.
-    async fn settle(
-        &self,
-        state: &mut State,
-        stream: &mut Box<dyn Stream>,
-        device: &Modbus,
-        question: Question,
-    ) -> Result<(), Trouble> {
-        let long_enough = OWED.max(device.timeout * 5);
-        state.owed.retain(|owed| owed.since.elapsed() < long_enough);
-        let owes = |state: &State| {
-            let of_unit = |owed: &&Owed| owed.unit == device.unit;
-            state.owed.iter().filter(of_unit).any(|owed| same_shape(owed.question, question))
-        };
-        if !owes(state) {
-            return Ok(());
-        }
-        // Whatever it says to this, it has said all it owed before.
-        self.exchange(state, stream, device, Question::Identity { object: 0 }).await?;
-        state.owed.retain(|owed| owed.unit != device.unit);
-        Ok(())
-    }
-
     async fn exchange(
         &self,
         state: &mut State,
@@ -208,15 +209,13 @@ impl Line {
         let bytes = if serial { question.rtu(device.unit) } else { question.tcp(state.number, device.unit) };
         if serial {
             // Before it is sent: who gives up waiting may do so at any point.
-            let since = Stopwatch::start();
-            state.owed.push(Owed { unit: device.unit, question, since });
+            let (since, patience) = (Stopwatch::start(), OWED.max(device.timeout * 5));
+            state.owed.push(Owed { unit: device.unit, question, since, patience });
         }
         let began = Stopwatch::start();
-        let sent = async {
-            stream.write_all(&bytes).await?;
-            stream.flush().await
-        };
-        match timeout(device.timeout, sent).await {
+        // The bytes are on their way for so long, and nobody waits for that but us.
+        let patience = device.timeout + self.settings.takes(bytes.len());
+        match timeout(device.timeout, stream.write_all(&bytes)).await {
             Ok(sent) => sent.map_err(Trouble::Broken)?,
             Err(_) => return Err(Trouble::Broken(io::ErrorKind::TimedOut.into())),
         }
@@ -233,7 +232,7 @@ impl Line {
                 state.answered.insert(device.unit, Stopwatch::start());
                 return Ok(answer);
             }
-            let Some(left) = device.timeout.checked_sub(began.elapsed()) else { return Err(Trouble::Silent) };
+            let Some(left) = patience.checked_sub(began.elapsed()) else { return Err(Trouble::Silent) };
             match timeout(left, receive(state, stream)).await {
                 Ok(received) => received?,
                 Err(_) => return Err(Trouble::Silent),
@@ -251,6 +250,11 @@ impl Line {
     ) -> Result<(), Trouble> {
         let interval = self.settings.silence();
         let began = Stopwatch::start();
+        let serial = self.settings.framing == Framing::Rtu;
+        if serial {
+            // Whatever came since anybody looked is read first, and with it that the connection has ended.
+            state.quiet = Some(Stopwatch::start());
+        }
         loop {
             let left = state.quiet.and_then(|quiet| interval.checked_sub(quiet.elapsed()));
             let Some(left) = left.filter(|left| !left.is_zero()) else { break };
@@ -258,11 +262,14 @@ impl Line {
                 Ok(received) => received?,
                 Err(_) => break,
             }
+            if serial {
+                state.inbox.clear(device.unit);
+            }
             if began.elapsed() > device.timeout {
                 return Err(Trouble::NotModbus("the line is never silent: somebody else speaks on it"));
             }
         }
-        if self.settings.framing == Framing::Rtu {
+        if serial {
             state.inbox.clear(device.unit);
         }
         Ok(())
@@ -271,6 +278,8 @@ impl Line {
     /// The connection, opened when there is none.
     async fn stream(&self, state: &mut State, device: &Modbus) -> Result<Box<dyn Stream>, CollectError> {
         if let Some(newer) = self.dialled.as_ref().and_then(Dialled::newest) {
+            // The unit has given the one before up.
+            state.stream = None;
             state.begin(None);
             return Ok(Box::new(prepared(newer).map_err(|error| self.lost(error))?));
         }
@@ -314,9 +323,23 @@ impl Line {
 }
 
 impl State {
+    /// What a unit owes that its answer to this question could be taken for.
+    fn owes(&mut self, unit: u8, question: Question) -> Debt {
+        self.owed.retain(|owed| owed.since.elapsed() < owed.patience);
+        let of_unit = || self.owed.iter().filter(|owed| owed.unit == unit).map(|owed| owed.question);
+        if of_unit().any(|owed| matches!(owed, Question::Identity { .. })) {
+            Debt::Identity
+        } else if of_unit().any(|owed| same_shape(owed, question)) {
+            Debt::Answer
+        } else {
+            Debt::None
+        }
+    }
+
     /// A connection begins, or could not.
     fn begin(&mut self, failed: Option<(Stopwatch, io::ErrorKind)>) {
         self.inbox.forget();
+        self.heard.clear();
         self.deaf = 0;
         self.failed = failed;
     }
@@ -337,6 +360,9 @@ async fn receive(state: &mut State, stream: &mut Box<dyn Stream>) -> Result<(), 
         Ok(0) => Err(Trouble::Broken(io::ErrorKind::UnexpectedEof.into())),
         Ok(count) => {
             state.inbox.push(&bytes[..count]);
+            if state.inbox.is_flooded() {
+                return Err(Trouble::NotModbus("more comes than answers"));
+            }
             state.quiet = Some(Stopwatch::start());
             state.deaf = 0;
             Ok(())
@@ -367,6 +393,17 @@ fn open_serial(serial: &Serial, baud: u32) -> io::Result<tokio_serial::SerialStr
 }
 
 impl Settings {
+    /// How long so many bytes are on a serial line.
+    fn takes(&self, bytes: usize) -> Duration {
+        match self.framing {
+            Framing::Tcp => Duration::ZERO,
+            Framing::Rtu => {
+                let bits = BITS * u32::try_from(bytes).unwrap_or(u32::MAX / BITS);
+                Duration::from_secs_f64(f64::from(bits) / f64::from(self.baud.max(1)))
+            }
+        }
+    }
+
     /// How long the line must be silent before a question: three and a half bytes, and what the installer asks for.
     fn silence(&self) -> Duration {
         if self.framing == Framing::Tcp {

@@ -131,6 +131,62 @@ async fn a_late_answer_on_a_serial_line_is_never_taken_for_the_next_ones() {
 }
 
 #[tokio::test]
+async fn a_unit_that_owes_an_identity_is_asked_nothing() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "50ms");
+    let mut asked = Vec::new();
+    let script = async |question: Vec<u8>| {
+        asked.push(question[1]);
+        vec![]
+    };
+    let asking = async {
+        for _ in 0..5 {
+            assert!(matches!(line.ask(&device, read(7, 1)).await, Err(CollectError::Lost { .. })));
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+    assert_eq!(asked, [3, 0x2B], "the rest waits until nothing can be on its way");
+}
+
+#[tokio::test]
+async fn what_came_while_nobody_looked_is_no_answer() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "1s");
+    let script = async |question: Vec<u8>| {
+        let answer = sealed(&[3, 3, 2, 0, question[3]]);
+        // After each answer, one that nobody asked for.
+        vec![[answer, sealed(&[3, 3, 2, 0, 99])].concat()]
+    };
+    let asking = async {
+        for address in 0..4 {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn requests_that_are_never_answered_do_not_hide_the_others() {
+    let far = FarEnd::begin().await;
+    let points: String = (0..4)
+        .map(|at| format!("[[sources.modbus.points]]\nname = \"p{at}\"\naddress = {}\n", at * 10))
+        .collect();
+    let mut asking = Asking::new(&far.device_of("tcp", 3, "50ms", &points), &Lines::default());
+    let script = async |question: Vec<u8>| match question[9] {
+        0 | 10 => vec![],
+        address => vec![tcp_answer(&question, &[3, 2, 0, address])],
+    };
+    let cycles = async {
+        assert!(asking.cycle().await.is_err(), "both of this turn's first are never answered");
+        asking.cycle().await.unwrap()
+    };
+    let readings =
+        tokio::select! { () = far.answer(script) => unreachable!(), readings = cycles => readings };
+    let values: Vec<_> = readings.iter().map(|reading| reading.value).collect();
+    assert_eq!(values, [None, None, Some(20.0), Some(30.0)]);
+}
+
+#[tokio::test]
 async fn split_merged_foreign_and_noisy_answers_are_taken_for_what_they_are() {
     let far = FarEnd::begin().await;
     let (line, device) = far.line("rtu", 3, "1s");
@@ -249,13 +305,17 @@ async fn a_silent_unit_on_a_shared_line_costs_its_neighbour_nothing_but_its_own_
     let (silent, well) = (far.device("rtu", 1, "50ms"), far.device("rtu", 2, "1s"));
     let (mut silent, mut well) = (Asking::new(&silent, &lines), Asking::new(&well, &lines));
     assert!(Arc::ptr_eq(&silent.line, &well.line), "they share the line");
-    let script = async |question: Vec<u8>| match (question[0], question[1]) {
-        (2, 1) => vec![sealed(&[2, 1, 1, 1])],
-        (2, function) => {
-            let count = usize::from(question[5]) * 2;
-            vec![sealed(&[&[2, function, question[5] * 2], vec![0; count].as_slice()].concat())]
+    let mut asked = Vec::new();
+    let script = async |question: Vec<u8>| {
+        asked.push(question[0]);
+        match (question[0], question[1]) {
+            (2, 1) => vec![sealed(&[2, 1, 1, 1])],
+            (2, function) => {
+                let count = usize::from(question[5]) * 2;
+                vec![sealed(&[&[2, function, question[5] * 2], vec![0; count].as_slice()].concat())]
+            }
+            _ => vec![],
         }
-        _ => vec![],
     };
     let asking = async {
         let silences = async {
@@ -273,6 +333,10 @@ async fn a_silent_unit_on_a_shared_line_costs_its_neighbour_nothing_but_its_own_
     };
     tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
     assert_eq!(far.connections.load(std::sync::atomic::Ordering::Relaxed), 1, "one connection for all");
+    // Both always have something to ask, and the silent one is never asked twice while the other waits.
+    let last = asked.iter().rposition(|unit| *unit == 2).unwrap();
+    assert!(asked[..last].windows(2).all(|pair| pair != [1, 1]), "{asked:?}");
+    assert!(asked.contains(&1));
 }
 
 #[tokio::test]
@@ -408,6 +472,18 @@ async fn a_probe_shows_each_point_by_name() {
     let probe = tokio::select! { () = device => unreachable!(), probe = probe => probe.unwrap() };
     let names: Vec<_> = probe.points.iter().map(|point| point.name.as_str()).collect();
     assert_eq!(names, ["running", "parts", "kwh", "door"]);
+}
+
+#[test]
+fn no_question_is_of_a_function_that_writes() {
+    use crate::manifest::Table::{Coil, Discrete, Holding, Input};
+    let functions: Vec<_> = [Coil, Discrete, Holding, Input]
+        .into_iter()
+        .map(|table| Question::Read { table, first: 0, count: 1 })
+        .chain([Question::Identity { object: 0 }])
+        .map(|question| (question.rtu(1)[1], question.tcp(1, 1)[7]))
+        .collect();
+    assert_eq!(functions, [(1, 1), (2, 2), (3, 3), (4, 4), (0x2B, 0x2B)]);
 }
 
 #[test]
