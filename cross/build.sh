@@ -3,9 +3,10 @@
 #
 #   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice]
 #
-# Two ways to the same file. Where rustup can fetch the target's standard library, that one is used. Where it cannot
-# (an offline builder, a distribution's own toolchain), the standard library is built from source with Debian's
-# rustc-web, cargo-web and rust-web-src. In both, zig is the C compiler, the start files and the linker.
+# Two ways to the same file. Where Debian's rustc-web, cargo-web and rust-web-src are installed, the standard library is
+# built from source, for size. Elsewhere the one that rustup fetches is used, and where it has none, Debian's toolchain
+# is installed. In both, zig is the C compiler, the start files and the linker. INUSE_CROSS_WAY=debian or rustup allows
+# no other.
 #
 # The result is in dist/<target>/: inuse-agent (inuse-agent-small, -full for the other sets), stripped, its symbols
 # beside it (.debug), and SHA256SUMS. --twice builds once more in another folder and fails unless the bytes are the
@@ -54,7 +55,6 @@ fi
 export CARGO_ZIGBUILD_PYTHON_PATH=$tools/bin/python
 
 rustup_has() {
-  [ "${INUSE_CROSS_WAY:-rustup}" = rustup ] || return 1
   command -v rustup >/dev/null || return 1
   rustup target list --installed 2>/dev/null | grep -qx "$1" && return 0
   timeout 120 rustup target add "$1" >/dev/null 2>&1
@@ -64,13 +64,24 @@ debian_has() { [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -f "$(/usr/bi
 
 debian_gets() {
   debian_has && return 0
-  [ "${INUSE_CROSS_WAY:-debian}" = debian ] || fail "rustup has no $1"
-  say "rustup has no $1; installing Debian's toolchain with the library's source"
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-    || fail "no standard library for $1: run \`rustup target add $1\`, or as root on Debian \`apt-get install rustc-web cargo-web rust-web-src\`"
-  apt-get update -q >&2 && apt-get install -y -q --no-install-recommends rustc-web cargo-web rust-web-src >&2 \
-    || fail "Debian's toolchain could not be installed"
-  debian_has || fail "rustc-web is installed and its library source is not where it was expected"
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  say "installing Debian's toolchain with the library's source"
+  apt-get update -q >&2 && apt-get install -y -q --no-install-recommends rustc-web cargo-web rust-web-src >&2 || return 1
+  debian_has
+}
+
+# The library built from source is some 100 KB smaller: rustup's brings what prints backtraces.
+way_to() {
+  case ${INUSE_CROSS_WAY:-either} in
+    debian) if debian_gets; then echo debian; else fail "Debian's toolchain is not here and could not be installed"; fi ;;
+    rustup) if rustup_has "$1"; then echo rustup; else fail "rustup has no $1"; fi ;;
+    *)
+      if debian_has; then echo debian
+      elif rustup_has "$1"; then echo rustup
+      elif debian_gets; then echo debian
+      else fail "no standard library for $1: run \`rustup target add $1\`, or as root on Debian \`apt-get install rustc-web cargo-web rust-web-src\`"; fi
+      ;;
+  esac
 }
 
 # features <architecture>: what the chosen set is there.
@@ -99,7 +110,8 @@ compile() (
   for part in FTS3 FTS3_PARENTHESIS FTS5 RTREE STAT4 DBSTAT_VTAB LOAD_EXTENSION; do
     LIBSQLITE3_FLAGS+=" -USQLITE_ENABLE_$part"
   done
-  for part in JSON DATETIME_FUNCS LOAD_EXTENSION AUTHORIZATION SHARED_CACHE DEPRECATED; do
+  for part in JSON DATETIME_FUNCS LOAD_EXTENSION AUTHORIZATION SHARED_CACHE DEPRECATED UTF16 TRACE PROGRESS_CALLBACK \
+    GET_TABLE COMPLETE DESERIALIZE INTROSPECTION_PRAGMAS; do
     LIBSQLITE3_FLAGS+=" -DSQLITE_OMIT_$part"
   done
   case $target in
@@ -109,10 +121,10 @@ compile() (
     loongarch64-*) flags+=" -C target-feature=-lsx,-lasx" c_flags+=" -mno-lsx" ;;
   esac
   build_std=() locked=(--locked)
-  if rustup_has "$target"; then
+  way=$(way_to "$target")
+  if [ "$way" = rustup ]; then
     say "building $program for $target with rustup's standard library"
   else
-    debian_gets "$target"
     say "building $program for $target with a standard library built from source"
     export PATH=/usr/bin:$PATH CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc
     unset RUSTUP_TOOLCHAIN RUSTDOC

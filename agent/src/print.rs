@@ -135,7 +135,7 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
         match point.reading.value {
             Some(value) => push(&mut text, format_args!("  {:<24} {value:<16} {what}\n", point.name)),
             None => {
-                let why = no_value(point.reading.quality);
+                let why = point.why.clone().unwrap_or_else(|| no_value(point.reading.quality));
                 push(&mut text, format_args!("  {:<24} no value: {why}; {what}\n", point.name));
             }
         }

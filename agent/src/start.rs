@@ -123,9 +123,10 @@ impl Agent {
 
         let mut tasks = Tasks::new();
         let (samples, recorded) = mpsc::channel(SAMPLES);
+        let shared = collectors::Shared::default();
         for source in &self.manifest.sources {
             let bookmark = bookmarks.get(&source.index).map(Vec::as_slice);
-            let collector = collectors::build(source, bookmark, &self.config.state_dir)
+            let collector = collectors::build(source, bookmark, &self.config.state_dir, &shared)
                 .with_context(|| format!("could not build the collector of `{}`", source.name))?;
             let out = SampleSender::new(
                 source.index,

@@ -47,7 +47,7 @@ async fn follow(folder: &Path, encoding: &str) -> Result<(), Box<dyn Error>> {
          when = [{{ field = \"message\", regex = \"^报工成功\" }}] }}]\n"
     );
     let source = Manifest::parse("manifest.toml", &text, folder)?.sources.remove(0);
-    let mut collector = collectors::build(&source, None, folder)?;
+    let mut collector = collectors::build(&source, None, folder, &collectors::Shared::default())?;
     let (tx, mut rx) = mpsc::channel(64);
     let stop = CancellationToken::new();
     let clock = Arc::new(AlwaysDue(AtomicI64::new(0)));

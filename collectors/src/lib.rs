@@ -30,6 +30,13 @@ use manifest::{Kind, Source};
 pub use probe::{Probe, ProbedPoint, probe};
 pub use sender::{Sample, SampleSender, Turn};
 
+/// What collectors of one program share: the lines that several devices are asked over.
+#[derive(Default)]
+pub struct Shared {
+    #[cfg(feature = "modbus")]
+    lines: modbus::Lines,
+}
+
 /// What [`Collector::run`] returns.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Result<(), CollectError>> + Send + 'a>>;
 
@@ -51,7 +58,7 @@ pub trait Collector: Send {
 
 /// Makes the collector of a source. `bookmark` is the last one stored with its records
 /// ([`proof::observation::Records::bookmark`]) and means nothing to devices; `state_dir` is where a client key that
-/// the manifest does not place elsewhere is kept.
+/// the manifest does not place elsewhere is kept; `shared` is one for all collectors.
 ///
 /// # Errors
 /// When the source cannot be collected by this program or its files cannot be used: see [`BuildError`].
@@ -63,10 +70,11 @@ pub fn build(
     source: &Source,
     bookmark: Option<&[u8]>,
     state_dir: &Path,
+    shared: &Shared,
 ) -> Result<Box<dyn Collector>, BuildError> {
     match &source.kind {
         #[cfg(feature = "modbus")]
-        Kind::Modbus(device) => Ok(Box::new(modbus::ModbusCollector::new(source, device))),
+        Kind::Modbus(device) => Ok(Box::new(modbus::ModbusCollector::new(source, device, &shared.lines))),
         #[cfg(not(feature = "modbus"))]
         Kind::Modbus(_) => Err(BuildError::NotBuiltIn { kind: "modbus" }),
         #[cfg(feature = "opcua")]

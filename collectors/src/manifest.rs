@@ -8,6 +8,7 @@
 
 mod accounts;
 mod check;
+mod lines;
 mod logs;
 mod modbus;
 mod opcua;
@@ -21,6 +22,7 @@ use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
 pub use accounts::{AccountClass, Condition, Match, Rule};
+pub use lines::{Framing, Line, Parity, Serial, Transport};
 #[cfg(all(test, feature = "log"))]
 pub(crate) use logs::BUILT_IN;
 pub use logs::{Encoding, Extract, Form, LogFile, Parser, TimeRule, Zone};
@@ -72,7 +74,7 @@ pub struct Source {
 /// How a source is read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// A Modbus TCP device.
+    /// A Modbus device.
     Modbus(Modbus),
     /// An OPC UA server.
     OpcUa(OpcUa),
@@ -150,7 +152,7 @@ impl Source {
     /// Host and port, URL or path, for messages.
     pub fn address(&self) -> String {
         match &self.kind {
-            Kind::Modbus(device) => format!("{} unit {}", device.endpoint, device.unit),
+            Kind::Modbus(device) => format!("{} unit {}", device.line.address(), device.unit),
             Kind::OpcUa(server) => server.endpoint.clone(),
             Kind::Log(file) => file.path.display().to_string(),
         }

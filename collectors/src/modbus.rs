@@ -1,54 +1,87 @@
-//! The Modbus TCP collector: asks one device for its declared registers, one question at a time.
+//! The Modbus collector: asks one device for its declared registers, one question at a time.
 //!
-//! `client.rs` is the line, `registers.rs` the pure part: which requests to make, and what the answers say. Only the
-//! four reading functions are ever sent. An exception costs the points of its request, not the cycle; a time-out or a
-//! frame that does not fit costs the connection, so that a late answer can never be taken for the next one's.
+//! `line.rs` is the line, which several devices may share, and `frame.rs` the bytes on it; `registers.rs` says which
+//! requests to make and what the answers mean. Only the four reading functions are ever sent, and the one that asks for
+//! a device's identity. What a device refuses costs the points it refuses: a request that is refused as a whole is asked
+//! in two from then on, down to the point that is not there, which is asked again now and then. A question without
+//! an answer costs its points; a device that answers none of a turn's questions is silent.
 //!
-//! Deliberately absent: RTU and RTU over TCP, TLS, retries within a turn.
+//! Deliberately absent: Modbus ASCII, TLS, any function that writes.
 
-mod client;
+mod dialled;
+mod frame;
+mod line;
 pub mod registers;
 
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
 use daemon::Stopwatch;
-use proof::{Reading, What};
+use proof::{Quality, Reading, What};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{Modbus, Source};
 use crate::probe::named;
 use crate::{CollectError, Collector, Probe, Running, SampleSender};
-use client::{Line, Outcome};
-use registers::{Plan, Words};
+use frame::{Answer, Question};
+use line::Line;
+pub(crate) use line::Lines;
+use registers::{Plan, Request, Words};
+
+/// Most questions of one turn that come of a refused one. The rest of the halves are asked in the next turns.
+const MOST_HALVES: usize = 8;
+
+/// How long a refused point is left alone at first, and at most: each refusal doubles it.
+const REFUSED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(600)];
+
+/// Questions in a row without an answer after which the rest of a turn's are not asked.
+const SILENT: u32 = 2;
 
 /// Reads one device.
 pub struct ModbusCollector {
     source: u16,
+    asking: Asking,
+}
+
+/// What is known of one device.
+struct Asking {
     device: Modbus,
+    line: Arc<Line>,
     plan: Plan,
+    /// Points that the device refuses alone, by the request that asks for them.
+    refused: HashMap<(u8, u16), Refused>,
+    /// The first request that the last turn did not come to.
+    unasked: Option<Request>,
+}
+
+#[derive(Clone, Copy)]
+struct Refused {
+    since: Stopwatch,
+    wait: Duration,
+    code: u8,
+}
+
+/// What came of a request.
+enum Outcome {
+    Words(Words),
+    Refused(u8),
 }
 
 impl ModbusCollector {
     /// Plans the requests.
-    pub fn new(source: &Source, device: &Modbus) -> Self {
-        Self {
-            source: source.index,
-            device: device.clone(),
-            plan: Plan::new(&device.points, device.max_hole),
-        }
+    pub(crate) fn new(source: &Source, device: &Modbus, lines: &Lines) -> Self {
+        Self { source: source.index, asking: Asking::new(device, lines) }
     }
 
-    /// How many questions one cycle takes: the load on the device, for people.
-    pub fn requests(&self) -> usize {
-        self.plan.requests().len()
-    }
-
-    async fn poll(&self, out: &SampleSender, stop: &CancellationToken) -> Result<(), CollectError> {
-        let mut line: Option<Line> = None;
+    async fn poll(&mut self, out: &SampleSender, stop: &CancellationToken) -> Result<(), CollectError> {
         while let Some(turn) = out.turn().await {
             let asked = Stopwatch::start();
             let cycle = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                cycle = cycle(&mut line, &self.device, &self.plan) => cycle,
+                cycle = self.asking.cycle() => cycle,
             };
             match cycle {
                 Ok(readings) => out.send(&turn, Some(asked.elapsed()), What::Cycle(readings)).await?,
@@ -72,38 +105,149 @@ impl Collector for ModbusCollector {
     }
 }
 
-/// One cycle: every request of the plan, the readings in manifest order.
-async fn cycle(line: &mut Option<Line>, device: &Modbus, plan: &Plan) -> Result<Vec<Reading>, CollectError> {
-    let mut open = match line.take() {
-        Some(open) => open,
-        None => Line::connect(device).await?,
-    };
-    let mut readings = vec![registers::no_reading(); device.points.len()];
-    for request in plan.requests() {
-        let words = match open.ask(request).await? {
-            Outcome::Bits(bits) => Words::Bits(bits),
-            Outcome::Registers(words) => Words::Registers(words),
-            // The device is there and says no to this piece: a fault of these points, and an answer all the same.
-            Outcome::Exception(code) => {
-                tracing::debug!(?request, code, "exception");
-                request.points.iter().for_each(|at| readings[*at].quality = registers::refusal(code));
+impl Asking {
+    fn new(device: &Modbus, lines: &Lines) -> Self {
+        let (line, plan) = (lines.line(&device.line), Plan::new(device));
+        Self { device: device.clone(), line, plan, refused: HashMap::new(), unasked: None }
+    }
+
+    /// One cycle: every request of the plan, the readings in manifest order. An error when none was answered.
+    async fn cycle(&mut self) -> Result<Vec<Reading>, CollectError> {
+        let mut readings = vec![registers::no_reading(); self.device.points.len()];
+        let (mut asked, mut answered, mut silent, mut halves) = (0, 0, 0, 0);
+        let (mut failure, mut back) = (None, false);
+        let mut waiting: Vec<Request> = self.plan.requests().to_vec();
+        // Whom the last turn did not come to is first now: who is never answered must not hide the others.
+        let first =
+            self.unasked.take().and_then(|unasked| waiting.iter().position(|other| *other == unasked));
+        waiting.rotate_left(first.unwrap_or(0));
+        waiting.reverse();
+        while let Some(request) = waiting.pop() {
+            let known =
+                self.refused.get(&key(&request)).filter(|_| request.halves(&self.device.points).is_none());
+            // A turn in which nothing is asked would say nothing of the device.
+            let only = waiting.is_empty() && asked == 0;
+            if let Some(refused) = known.filter(|refused| refused.since.elapsed() < refused.wait && !only) {
+                mark(&mut readings, &request, registers::refusal(refused.code));
                 continue;
             }
-        };
-        for at in &request.points {
-            readings[*at] = registers::decode(&device.points[*at], request.first, &words);
+            if silent >= SILENT {
+                mark(&mut readings, &request, Quality::NoAnswer);
+                self.unasked.get_or_insert(request);
+                continue;
+            }
+            asked += 1;
+            match self.ask(&request).await {
+                Ok(Outcome::Words(words)) => {
+                    (answered, silent) = (answered + 1, 0);
+                    back |= self.refused.remove(&key(&request)).is_some();
+                    for at in &request.points {
+                        readings[*at] = registers::decode(&self.device.points[*at], request.first, &words);
+                    }
+                }
+                // The device is there and says no to this piece.
+                Ok(Outcome::Refused(code)) => {
+                    (answered, silent) = (answered + 1, 0);
+                    mark(&mut readings, &request, registers::refusal(code));
+                    let cut = request.halves(&self.device.points).filter(|_| is_of_the_place(code));
+                    match cut {
+                        Some(cut) => {
+                            tracing::info!(?request, code, "refused, and asked in two from now on");
+                            self.plan.split(&request, cut.clone());
+                            if halves < MOST_HALVES {
+                                halves += 2;
+                                waiting.extend(cut.into_iter().rev());
+                            }
+                        }
+                        None if is_of_the_place(code) => {
+                            let since = Stopwatch::start();
+                            let before = self.refused.get(&key(&request)).map(|refused| refused.wait);
+                            let wait = before.map_or(REFUSED[0], |wait| (wait * 2).min(REFUSED[1]));
+                            if self.refused.insert(key(&request), Refused { since, wait, code }).is_none() {
+                                tracing::warn!(?request, code, "refused: {}", registers::exception(code));
+                            }
+                        }
+                        // Busy, or something behind it does not answer: that passes.
+                        None => {}
+                    }
+                }
+                Err(error) => {
+                    mark(&mut readings, &request, quality(&error));
+                    // Without a connection there is nobody to ask the rest.
+                    let gone = matches!(&error, CollectError::Lost { source, .. } if source.kind() != ErrorKind::TimedOut);
+                    silent = if gone { SILENT } else { silent + 1 };
+                    failure = Some(error);
+                }
+            }
+        }
+        if back {
+            // What was refused is there: as many are asked for at once as before.
+            self.plan = Plan::new(&self.device);
+        }
+        match failure {
+            Some(error) if answered == 0 => Err(error),
+            _ => Ok(readings),
         }
     }
-    // Only a line whose every answer has come is used again.
-    *line = Some(open);
-    Ok(readings)
+
+    /// Asks, and asks again when no answer comes.
+    async fn ask(&self, request: &Request) -> Result<Outcome, CollectError> {
+        let Request { table, first, count, .. } = *request;
+        let question = Question::Read { table, first, count };
+        let mut tries = 0..=self.device.retries;
+        loop {
+            tries.next();
+            let error = match self.line.ask(&self.device, question).await {
+                Ok(Answer::Bits(bits)) => return Ok(Outcome::Words(Words::Bits(bits))),
+                Ok(Answer::Registers(words)) => return Ok(Outcome::Words(Words::Registers(words))),
+                Ok(Answer::Refused(code)) => return Ok(Outcome::Refused(code)),
+                Ok(Answer::Unreadable(why)) => self.unreadable(why),
+                Ok(Answer::Identity { .. }) => self.unreadable("an identity, and registers were asked for"),
+                Err(error) => error,
+            };
+            if tries.is_empty() {
+                return Err(error);
+            }
+        }
+    }
+
+    fn unreadable(&self, why: &str) -> CollectError {
+        let endpoint = format!("{} unit {}", self.device.line.address(), self.device.unit);
+        CollectError::Unreadable { endpoint, why: why.to_owned() }
+    }
+}
+
+/// What a request asks for, as a key: a request of one point is known by its place.
+fn key(request: &Request) -> (u8, u16) {
+    (request.table as u8, request.first)
+}
+
+fn mark(readings: &mut [Reading], request: &Request, quality: Quality) {
+    request.points.iter().for_each(|at| readings[*at].quality = quality);
+}
+
+fn quality(error: &CollectError) -> Quality {
+    if matches!(error, CollectError::Lost { .. }) { Quality::NoAnswer } else { Quality::Fault }
+}
+
+/// Whether a refusal is of what was asked for, and not of the moment: function, address or number.
+fn is_of_the_place(code: u8) -> bool {
+    (1..=3).contains(&code)
 }
 
 /// Asks a device once.
-pub(crate) async fn probe(source: &Source, device: &Modbus) -> Result<Probe, CollectError> {
-    let plan = Plan::new(&device.points, device.max_hole);
-    let readings = cycle(&mut None, device, &plan).await?;
-    Ok(Probe { source: source.index, points: named(source, readings), ..Probe::default() })
+pub(crate) async fn probe(source: &Source, device: &Modbus, lines: &Lines) -> Result<Probe, CollectError> {
+    let mut asking = Asking::new(device, lines);
+    let readings = asking.cycle().await?;
+    let refused = |at: usize| {
+        let code = asking.refused.get(&(device.points[at].table as u8, device.points[at].address))?.code;
+        Some(registers::exception(code))
+    };
+    let mut points = named(source, readings);
+    for (at, point) in points.iter_mut().enumerate() {
+        point.why = refused(at).filter(|_| point.reading.value.is_none());
+    }
+    Ok(Probe { source: source.index, points, ..Probe::default() })
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct ProbedPoint {
     pub name: String,
     /// What it reads now.
     pub reading: Reading,
+    /// Why it has no value, in the device's words, where it gave any.
+    pub why: Option<String>,
 }
 
 /// Asks `source` once. `state_dir` as in [`crate::build`].
@@ -42,7 +44,7 @@ pub struct ProbedPoint {
 pub async fn probe(source: &Source, state_dir: &Path) -> Result<Probe, CollectError> {
     match &source.kind {
         #[cfg(feature = "modbus")]
-        Kind::Modbus(device) => crate::modbus::probe(source, device).await,
+        Kind::Modbus(device) => crate::modbus::probe(source, device, &crate::modbus::Lines::default()).await,
         #[cfg(feature = "opcua")]
         Kind::OpcUa(server) => crate::opcua::probe(source, server, state_dir).await,
         #[cfg(feature = "log")]
@@ -59,5 +61,5 @@ pub async fn probe(source: &Source, state_dir: &Path) -> Result<Probe, CollectEr
 #[cfg(any(feature = "modbus", feature = "opcua"))]
 pub(crate) fn named(source: &Source, readings: Vec<Reading>) -> Vec<ProbedPoint> {
     let names = source.points().into_iter().map(|point| point.name.clone());
-    names.zip(readings).map(|(name, reading)| ProbedPoint { name, reading }).collect()
+    names.zip(readings).map(|(name, reading)| ProbedPoint { name, reading, why: None }).collect()
 }

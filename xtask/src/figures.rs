@@ -6,7 +6,7 @@ use crate::command::{Command, find};
 use crate::tree;
 
 /// What is measured when nothing is named.
-const NAMES: [&str; 3] = ["x86_64", "aarch64", "armv7"];
+const NAMES: [&str; 3] = ["armv7", "aarch64", "x86_64"];
 
 /// `arguments` are names, `--minutes N` and `--load N`.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<()> {

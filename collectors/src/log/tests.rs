@@ -35,7 +35,7 @@ async fn what_is_written_between_two_looks_of_a_run_was_followed() {
     let source = source(folder.path());
     append(folder.path(), "一");
     let (out, mut rx, stop) = sender();
-    let mut collector = build(&source, None, Path::new("")).unwrap();
+    let mut collector = build(&source, None, Path::new(""), &crate::Shared::default()).unwrap();
     let work = async {
         let What::Records(first) = rx.recv().await.unwrap().observation.what else { panic!() };
         append(folder.path(), "二");
@@ -58,7 +58,7 @@ async fn a_missing_log_is_a_silent_turn_and_not_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let source = source(folder.path());
     let (out, mut rx, stop) = sender();
-    let mut collector = build(&source, None, Path::new("")).unwrap();
+    let mut collector = build(&source, None, Path::new(""), &crate::Shared::default()).unwrap();
     let work = async {
         assert_eq!(rx.recv().await.unwrap().observation.what, What::Silent(Cause::Missing));
         append(folder.path(), "一");
@@ -90,7 +90,7 @@ async fn a_probe_shows_fields_and_records() {
 #[test]
 fn a_log_is_not_read_twice_because_its_position_is_of_another_version() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = build(&source(folder.path()), Some(&[9; 40]), Path::new(""));
+    let refused = build(&source(folder.path()), Some(&[9; 40]), Path::new(""), &crate::Shared::default());
     assert!(matches!(refused, Err(crate::BuildError::Position { .. })));
 }
 
@@ -115,7 +115,7 @@ fn sender() -> (SampleSender, mpsc::Receiver<Sample>, CancellationToken) {
 /// The first batch of a new collector.
 async fn records(source: &Source, bookmark: Option<&[u8]>) -> Records {
     let (out, mut rx, stop) = sender();
-    let mut collector = build(source, bookmark, Path::new("")).unwrap();
+    let mut collector = build(source, bookmark, Path::new(""), &crate::Shared::default()).unwrap();
     let work = async {
         let What::Records(records) = rx.recv().await.unwrap().observation.what else { panic!() };
         stop.cancel();

@@ -8,7 +8,8 @@ use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
 use super::{
-    Kind, MAX_LOGS, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, logs, modbus, opcua, raw,
+    Kind, MAX_LOGS, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, lines, logs, modbus,
+    opcua, raw,
 };
 
 /// Shortest cadence: a device is asked at most once a second.
@@ -45,6 +46,7 @@ pub(super) fn manifest(
     if raw.sources.len() > MAX_SOURCES {
         complaints.add("sources", format!("has {} entries (at most {MAX_SOURCES})", raw.sources.len()));
     }
+    let lines = lines::check(&mut complaints, raw.lines, dir);
     let mut parsers = logs::Parsers::beside(dir);
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
@@ -52,7 +54,7 @@ pub(super) fn manifest(
         let path = format!("sources[{at}]");
         let index = u16::try_from(at + 1).expect("sources are bounded");
         if let Some(source) =
-            source(&mut complaints, &path, index, raw, (dir, utc_offset_minutes), &mut parsers)
+            source(&mut complaints, &path, index, raw, (dir, utc_offset_minutes), &mut parsers, &lines)
         {
             if !names.insert(source.name.clone()) {
                 complaints
@@ -88,6 +90,7 @@ fn source(
     raw: raw::Source,
     from: (&Path, i32),
     parsers: &mut logs::Parsers,
+    lines: &lines::Named,
 ) -> Option<Source> {
     let name = name(complaints, &format!("{path}.name"), raw.name);
     let cadence_path = format!("{path}.cadence");
@@ -99,7 +102,7 @@ fn source(
     let kind = match (raw.modbus, raw.opcua, raw.log) {
         (Some(device), None, None) => {
             available(complaints, path, "modbus", cfg!(feature = "modbus"));
-            modbus::check(complaints, &format!("{path}.modbus"), device, share).map(Kind::Modbus)
+            modbus::check(complaints, &format!("{path}.modbus"), device, share, lines).map(Kind::Modbus)
         }
         (None, Some(server), None) => {
             available(complaints, path, "opcua", cfg!(feature = "opcua"));

@@ -9,7 +9,24 @@ type Text = Option<String>;
 pub(super) struct Manifest {
     pub(super) utc_offset_minutes: Option<i32>,
     #[serde(default)]
+    pub(super) lines: Vec<Line>,
+    #[serde(default)]
     pub(super) sources: Vec<Source>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    pub(super) name: Text,
+    pub(super) connect: Text,
+    pub(super) listen: Text,
+    pub(super) registration: Text,
+    pub(super) serial: Text,
+    pub(super) framing: Text,
+    pub(super) baud: Option<u32>,
+    pub(super) parity: Text,
+    pub(super) stop_bits: Option<u8>,
+    pub(super) pause: Text,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,10 +44,14 @@ pub(super) struct Source {
 #[serde(deny_unknown_fields)]
 pub(super) struct Modbus {
     pub(super) endpoint: Text,
+    pub(super) line: Text,
     pub(super) unit: Option<u8>,
     pub(super) timeout: Text,
+    pub(super) retries: Option<u8>,
     pub(super) pause: Text,
     pub(super) max_hole: Option<u16>,
+    pub(super) max_registers: Option<u16>,
+    pub(super) max_bits: Option<u16>,
     pub(super) base: Option<u16>,
     pub(super) order: Text,
     #[serde(default)]
@@ -47,6 +68,7 @@ pub(super) struct Register {
     #[serde(rename = "type")]
     pub(super) kind: Text,
     pub(super) bit: Option<u8>,
+    pub(super) registers: Option<u16>,
     pub(super) order: Text,
     pub(super) scale: Option<f64>,
     pub(super) offset: Option<f64>,

@@ -13,7 +13,7 @@ fn parse(text: &str) -> Result<Manifest, Complaints> {
 #[test]
 fn the_example_is_a_manifest() {
     let manifest = parse(EXAMPLE).unwrap();
-    assert_eq!(manifest.sources.len(), 3);
+    assert_eq!(manifest.sources.len(), 4);
     let Kind::Modbus(press) = &manifest.sources[0].kind else { panic!() };
     assert_eq!((press.points[1].address, press.points[1].kind), (100, Type::U32));
     assert_eq!((press.points[1].meaning.role, press.points[1].meaning.share), (Role::Counter, Share::Delta));
@@ -26,6 +26,94 @@ fn the_example_is_a_manifest() {
     assert_eq!(log.accounts[0].reason, ExclusionReason::Admin);
     assert_eq!((log.rules[3].module, log.rules[3].action), (0, ActionClass::Login));
     assert_eq!(manifest.source_named("MES").unwrap().index, 3);
+    let Kind::Modbus(meter) = &manifest.sources[3].kind else { panic!() };
+    let Transport::Serial(port) = &meter.line.transport else { panic!() };
+    assert_eq!((port.parity, meter.line.baud, meter.line.framing), (Parity::Even, 9_600, Framing::Rtu));
+    assert_eq!(manifest.sources[3].address(), "/dev/ttyS1 unit 3");
+}
+
+#[test]
+fn what_is_wrong_with_lines_is_said_with_its_path() {
+    let text = r#"
+[[lines]]
+name = "a"
+serial = "/dev/ttyS1"
+framing = "tcp"
+baud = 3
+[[lines]]
+name = "a"
+connect = "192.168.1.40"
+[[lines]]
+name = "b"
+serial = "/dev/ttyS1"
+[[lines]]
+name = "c"
+listen = "5020"
+registration = "x"
+[[lines]]
+name = "d"
+connect = "192.168.1.40:502"
+registration = "x"
+parity = "even"
+[[lines]]
+name = "e"
+listen = "0.0.0.0:5020"
+registration = "DTU1"
+[[lines]]
+name = "f"
+listen = "0.0.0.0:5020"
+registration = "DTU12"
+[[lines]]
+name = "g"
+
+[[sources]]
+name = "s"
+[sources.modbus]
+line = "nowhere"
+endpoint = "192.168.1.40:502"
+retries = 9
+max_registers = 2
+order = "ABBA"
+points = [
+    { name = "p", address = 0, type = "text" },
+    { name = "q", address = 0, registers = 3, order = "ABCDEFGH" },
+    { name = "r", address = 0, type = "u64" },
+]
+[[sources]]
+name = "t"
+[sources.modbus]
+endpoint = "192.168.1.40:502"
+points = [{ name = "p", address = 0 }]
+[[sources]]
+name = "u"
+[sources.modbus]
+line = "nowhere"
+points = [{ name = "p", address = 0 }]
+"#;
+    let complaints = parse(text).unwrap_err();
+    let mut paths: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    paths.sort_unstable();
+    let expected = [
+        "lines[0].baud",
+        "lines[0].framing",
+        "lines[1].connect",
+        "lines[2]",
+        "lines[3].listen",
+        "lines[4].parity",
+        "lines[4].registration",
+        "lines[6]",
+        "lines[7]",
+        "sources[0].modbus",
+        "sources[0].modbus.max_registers",
+        "sources[0].modbus.order",
+        "sources[0].modbus.points[0].registers",
+        "sources[0].modbus.points[1].order",
+        "sources[0].modbus.points[1].registers",
+        "sources[0].modbus.retries",
+        "sources[1].modbus.endpoint",
+        "sources[2].modbus.line",
+    ];
+    assert_eq!(paths, expected);
 }
 
 #[test]

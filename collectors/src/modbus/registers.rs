@@ -5,8 +5,9 @@
 //! request, so that it cannot be torn between two.
 
 use proof::{Quality, Reading};
+use sha2::{Digest as _, Sha256};
 
-use crate::manifest::{Order, RegisterPoint, Table, Type};
+use crate::manifest::{Modbus, Order, RegisterPoint, Table, Type};
 
 /// One question: so many registers or bits of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan(Vec<Request>);
 
+/// What a request asks for in two, when the device refuses it in one.
+pub type Halves = [Request; 2];
+
 /// What a device answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Words {
@@ -35,8 +39,10 @@ pub enum Words {
 }
 
 impl Plan {
-    /// Plans the fewest requests that ask for all points and span no more than `max_hole` undeclared units at once.
-    pub fn new(points: &[RegisterPoint], max_hole: u16) -> Self {
+    /// Plans the fewest requests that ask for all points, span no more than `max_hole` undeclared units at once, and are
+    /// no longer than the device takes.
+    pub fn new(device: &Modbus) -> Self {
+        let (points, max_hole) = (&device.points, device.max_hole);
         let mut order: Vec<usize> = (0..points.len()).collect();
         order.sort_by_key(|at| (points[*at].table, points[*at].address, points[*at].kind.width(), *at));
         let mut requests: Vec<Request> = Vec::new();
@@ -47,7 +53,8 @@ impl Plan {
                 let open_end = u32::from(open.first) + u32::from(open.count);
                 let reach = u32::from(point.address) <= open_end + u32::from(max_hole);
                 let count = open_end.max(end) - u32::from(open.first);
-                if reach && count <= u32::from(point.table.most()) {
+                let most = if point.table.is_bits() { device.max_bits } else { device.max_registers };
+                if reach && count <= u32::from(most) {
                     open.count = u16::try_from(count).expect("a request is at most 2,000 units");
                     open.points.push(at);
                     continue;
@@ -63,6 +70,43 @@ impl Plan {
     pub fn requests(&self) -> &[Request] {
         &self.0
     }
+
+    /// Asks in two from now on for what this request asks for.
+    pub fn split(&mut self, request: &Request, halves: Halves) {
+        if let Some(at) = self.0.iter().position(|other| other == request) {
+            self.0.splice(at..=at, halves);
+        }
+    }
+}
+
+impl Request {
+    /// The request in two, at its widest hole, else in the middle of its points; `None` for one that cannot be cut
+    /// without tearing a value.
+    pub fn halves(&self, points: &[RegisterPoint]) -> Option<Halves> {
+        let first = |at: usize| u32::from(points[at].address);
+        let end = |at: usize| first(at) + u32::from(points[at].kind.width());
+        let mut order = self.points.clone();
+        order.sort_by_key(|at| (first(*at), end(*at)));
+        // Every place between two points at which no value is torn, with how wide the hole is there.
+        let mut reached = 0;
+        let mut cuts = Vec::new();
+        for (at, point) in order.iter().enumerate() {
+            if at > 0 && first(*point) >= reached {
+                cuts.push((first(*point) - reached, at));
+            }
+            reached = reached.max(end(*point));
+        }
+        let middle = order.len() / 2;
+        let (_, cut) =
+            cuts.into_iter().max_by_key(|(hole, at)| (*hole, std::cmp::Reverse(at.abs_diff(middle))))?;
+        let part = |points: &[usize]| {
+            let from = points.iter().map(|at| first(*at)).min()?;
+            let to = points.iter().map(|at| end(*at)).max()?;
+            let (first, count) = (u16::try_from(from).ok()?, u16::try_from(to - from).ok()?);
+            Some(Self { table: self.table, first, count, points: points.to_vec() })
+        };
+        Some([part(&order[..cut])?, part(&order[cut..])?])
+    }
 }
 
 /// A point whose request was refused: the device answers, and faultily.
@@ -74,6 +118,24 @@ pub fn no_reading() -> Reading {
 /// not answer, any other that it answers and cannot or will not.
 pub fn refusal(code: u8) -> Quality {
     if matches!(code, 0x0A | 0x0B) { Quality::NoAnswer } else { Quality::Fault }
+}
+
+/// An exception's code in words, with what to do (Modbus application protocol 1.1b3, 7).
+pub fn exception(code: u8) -> String {
+    let words = match code {
+        1 => "illegal function: the device has no such table",
+        2 => {
+            "illegal data address: the device has no such register; does the manual count from 1 (base = 1)?"
+        }
+        3 => "illegal data value: it takes fewer registers at once (max_registers)",
+        4 => "the device failed",
+        5 | 6 => "the device is busy",
+        8 => "the device's memory is damaged",
+        10 => "the gateway has no way to this unit",
+        11 => "no answer from the unit behind the gateway",
+        _ => "a code of the device's own",
+    };
+    format!("{words} (exception {code})")
 }
 
 /// A point's reading out of the answer to the request that begins at `first`. Raw are the registers' bytes as they came
@@ -118,12 +180,66 @@ fn number(kind: Type, order: Order, words: &[u16]) -> Option<f64> {
         Type::U64 => u64::from_be_bytes(ordered(order, words)?) as f64,
         Type::I64 => i64::from_be_bytes(ordered(order, words)?) as f64,
         Type::F64 => f64::from_be_bytes(ordered(order, words)?),
+        Type::F16 => half(word()?),
+        Type::Bcd16 => f64::from(decimal(u32::from(word()?))?),
+        Type::Bcd32 => f64::from(decimal(u32::from_be_bytes(ordered(order, words)?))?),
+        Type::Text(_) => text(&characters(order, words)),
     })
+}
+
+/// IEEE 754 binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
+    sign * match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    }
+}
+
+/// A number of decimal digits, four bits each; `None` when one is none.
+fn decimal(bits: u32) -> Option<u32> {
+    (0..8).rev().try_fold(0_u32, |number, digit| {
+        let digit = bits >> (digit * 4) & 0xF;
+        (digit < 10).then(|| number * 10 + digit)
+    })
+}
+
+/// The bytes of a text, without what fills it up at its end.
+pub fn characters(order: Order, words: &[u16]) -> Vec<u8> {
+    let turned = matches!(order, Order::Badc | Order::Dcba);
+    let word = |word: &u16| if turned { word.to_le_bytes() } else { word.to_be_bytes() };
+    let mut bytes: Vec<u8> = words.iter().flat_map(word).collect();
+    let ends = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    bytes.truncate(ends);
+    bytes.truncate(bytes.trim_ascii_end().len());
+    bytes
+}
+
+/// The number that stands for a text: 48 bits of its SHA-256; 0 for none.
+fn text(characters: &[u8]) -> f64 {
+    if characters.is_empty() {
+        return 0.0;
+    }
+    let digest = Sha256::digest(characters);
+    digest[..6].iter().fold(0.0, |number, byte| number * 256.0 + f64::from(*byte))
 }
 
 /// The bytes of a value, highest first.
 fn ordered<const N: usize>(order: Order, words: &[u16]) -> Option<[u8; N]> {
+    let places = |places: &[u8]| {
+        let wire = words.iter().flat_map(|word| word.to_be_bytes());
+        let mut bytes = [0; N];
+        for (place, byte) in places.iter().zip(wire) {
+            *bytes.get_mut(usize::from(*place))? = byte;
+        }
+        (places.len() == N && words.len() * 2 == N).then_some(bytes)
+    };
     let (words_turned, bytes_turned) = match order {
+        Order::Eight(order) => return places(&order),
+        Order::Four(order) => return places(&order),
         Order::Abcd => (false, false),
         Order::Cdab => (true, false),
         Order::Badc => (false, true),

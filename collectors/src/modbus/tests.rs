@@ -84,53 +84,367 @@ async fn an_exception_costs_its_points_and_no_others() {
 
 #[tokio::test]
 async fn a_late_answer_is_never_taken_for_the_next_ones() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let source = source(&listener, "50ms");
-    let device = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let (header, _) = question(&mut stream).await;
-        // Only once the question has been given up does the answer come.
-        let mut rest = [0; 1];
-        assert_eq!(stream.read(&mut rest).await.unwrap(), 0, "the connection was not dropped");
-        drop(stream.write_all(&frame(header, &[3, 6, 0, 1, 0, 1, 0, 1])).await);
-        std::future::pending::<()>().await;
+    // grid-x/modbus 78, slowtec/tokio-modbus 324: one slow answer, and every later one was one question behind.
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("tcp", 3, "200ms");
+    let mut late = Vec::new();
+    let script = async |question: Vec<u8>| {
+        let answer = tcp_answer(&question, &[3, 2, 0, question[9]]);
+        // The first is never answered in time; from the second on, the answer before comes first.
+        let said = if late.is_empty() { Vec::new() } else { [late.clone(), answer.clone()].concat() };
+        late = answer;
+        vec![said]
     };
-    let (what, ended) = tokio::select! { () = device => unreachable!(), what = first(&source) => what };
-    assert_eq!(what, What::Silent(Cause::NoAnswer));
-    assert!(matches!(ended, Err(CollectError::Lost { .. })), "{ended:?}");
+    let asking = async {
+        assert!(matches!(line.ask(&device, read(7, 1)).await, Err(CollectError::Lost { .. })));
+        for address in 8..12 {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+        assert_eq!(line.dropped().await.late, 4);
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
 }
 
 #[tokio::test]
-async fn answers_that_do_not_fit_the_question_are_faults() {
-    // Another transaction, another unit, fewer registers, more registers, not Modbus.
-    let table: [fn([u8; 7]) -> Vec<u8>; 5] = [
-        |mut header| {
-            header[1] ^= 1;
-            frame(header, &[3, 6, 0, 1, 0, 1, 0, 1])
-        },
-        |mut header| {
-            header[6] ^= 1;
-            frame(header, &[3, 6, 0, 1, 0, 1, 0, 1])
-        },
-        |header| frame(header, &[3, 4, 0, 1, 0, 1]),
-        |header| frame(header, &[3, 8, 0, 1, 0, 1, 0, 1, 0, 1]),
-        |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
-    ];
-    for (at, answer) in table.into_iter().enumerate() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let source = source(&listener, "1s");
-        let device = async {
-            let (mut stream, _) = listener.accept().await.unwrap();
+async fn a_late_answer_on_a_serial_line_is_never_taken_for_the_next_ones() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "200ms");
+    let mut owed = Vec::new();
+    let script = async |question: Vec<u8>| match question[1] {
+        // It has no identity, and says so: after what it owed.
+        0x2B => vec![[std::mem::take(&mut owed), sealed(&[3, 0xAB, 1])].concat()],
+        _ if question[3] == 7 => {
+            owed = sealed(&[3, 3, 2, 0, 7]);
+            vec![]
+        }
+        // One shape with what is owed: the question before could be meant.
+        _ => vec![sealed(&[3, 3, 2, 0, question[3]])],
+    };
+    let asking = async {
+        assert!(matches!(line.ask(&device, read(7, 1)).await, Err(CollectError::Lost { .. })));
+        for address in 8..12 {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+        assert_eq!(line.dropped().await.late, 1);
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn a_unit_that_owes_an_identity_is_asked_nothing() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "50ms");
+    let mut asked = Vec::new();
+    let script = async |question: Vec<u8>| {
+        asked.push(question[1]);
+        vec![]
+    };
+    let asking = async {
+        for _ in 0..5 {
+            assert!(matches!(line.ask(&device, read(7, 1)).await, Err(CollectError::Lost { .. })));
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+    assert_eq!(asked, [3, 0x2B], "the rest waits until nothing can be on its way");
+}
+
+#[tokio::test]
+async fn what_came_while_nobody_looked_is_no_answer() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "1s");
+    let script = async |question: Vec<u8>| {
+        let answer = sealed(&[3, 3, 2, 0, question[3]]);
+        // After each answer, one that nobody asked for.
+        vec![[answer, sealed(&[3, 3, 2, 0, 99])].concat()]
+    };
+    let asking = async {
+        for address in 0..4 {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn requests_that_are_never_answered_do_not_hide_the_others() {
+    let far = FarEnd::begin().await;
+    let points: String = (0..4)
+        .map(|at| format!("[[sources.modbus.points]]\nname = \"p{at}\"\naddress = {}\n", at * 10))
+        .collect();
+    let mut asking = Asking::new(&far.device_of("tcp", 3, "50ms", &points), &Lines::default());
+    let script = async |question: Vec<u8>| match question[9] {
+        0 | 10 => vec![],
+        address => vec![tcp_answer(&question, &[3, 2, 0, address])],
+    };
+    let cycles = async {
+        assert!(asking.cycle().await.is_err(), "both of this turn's first are never answered");
+        asking.cycle().await.unwrap()
+    };
+    let readings =
+        tokio::select! { () = far.answer(script) => unreachable!(), readings = cycles => readings };
+    let values: Vec<_> = readings.iter().map(|reading| reading.value).collect();
+    assert_eq!(values, [None, None, Some(20.0), Some(30.0)]);
+}
+
+#[tokio::test]
+async fn split_merged_foreign_and_noisy_answers_are_taken_for_what_they_are() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu", 3, "1s");
+    let script = async |question: Vec<u8>| {
+        let right = sealed(&[3, 3, 2, 0, question[3]]);
+        match question[3] {
+            0 => right.iter().map(|byte| vec![*byte]).collect(),
+            1 => vec![[sealed(&[9, 3, 2, 0xAA, 0xAA]), right].concat()],
+            2 => vec![[vec![0xFF, 0x03, 0x03], right].concat()],
+            // Its own question comes back first: an echo on two wires.
+            3 => vec![[question, right].concat()],
+            // The answer of another one right after ours.
+            _ => vec![[right, sealed(&[9, 3, 2, 0xAA, 0xAA])].concat()],
+        }
+    };
+    let asking = async {
+        for address in 0..6 {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+        let dropped = line.dropped().await;
+        assert_eq!((dropped.late, dropped.foreign, dropped.noise), (1, 2, 3));
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn a_serial_line_is_silent_for_three_and_a_half_bytes_before_each_question() {
+    // slowtec/tokio-modbus 180. At 1,200 bits a second these are 32 ms.
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("rtu\"\nbaud = 1200\npause = \"0s", 3, "1s");
+    let mut said: Option<Stopwatch> = None;
+    let script = async |question: Vec<u8>| {
+        if let Some(said) = said {
+            assert!(said.elapsed() >= Duration::from_millis(32), "asked after {:?}", said.elapsed());
+        }
+        said = Some(Stopwatch::start());
+        vec![sealed(&[3, 3, 2, 0, question[3]])]
+    };
+    let asking = async {
+        for address in 0..4 {
+            line.ask(&device, read(address, 1)).await.unwrap();
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_comes_any_more_is_given_up_and_made_anew() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("tcp", 3, "50ms");
+    let mut heard = 0;
+    let script = async |question: Vec<u8>| {
+        heard += 1;
+        if heard <= 3 { vec![] } else { vec![tcp_answer(&question, &[3, 2, 0, 9])] }
+    };
+    let asking = async {
+        for _ in 0..3 {
+            assert!(line.ask(&device, read(1, 1)).await.is_err());
+        }
+        assert_eq!(line.ask(&device, read(1, 1)).await.unwrap(), Answer::Registers(vec![9]));
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+    assert_eq!(far.connections.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_device_that_closes_its_connection_between_questions_is_read_all_the_same() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("tcp", 3, "1s");
+    let answering = async {
+        loop {
+            let (mut stream, _) = far.listener.accept().await.unwrap();
             let (header, _) = question(&mut stream).await;
-            stream.write_all(&answer(header)).await.unwrap();
-            std::future::pending::<()>().await;
+            answer_to(&mut stream, header, &[3, 2, 0, 9]).await;
+        }
+    };
+    let asking = async {
+        for _ in 0..4 {
+            assert_eq!(line.ask(&device, read(1, 1)).await.unwrap(), Answer::Registers(vec![9]));
+        }
+    };
+    tokio::select! { () = answering => unreachable!(), () = asking => {} }
+}
+
+#[tokio::test]
+async fn a_unit_that_answers_nonsense_is_asked_the_rest_of_its_turn() {
+    let far = FarEnd::begin().await;
+    let mut asking = Asking::new(&far.device("tcp", 3, "1s"), &Lines::default());
+    let script = async |question: Vec<u8>| match question[7] {
+        // One register, and three were asked for.
+        3 => vec![tcp_answer(&question, &[3, 2, 0, 1])],
+        4 => vec![tcp_answer(&question, &[4, 4, 0x41, 0x48, 0, 0])],
+        _ => vec![tcp_answer(&question, &[1, 1, 1])],
+    };
+    let cycle = async { asking.cycle().await.unwrap() };
+    let readings = tokio::select! { () = far.answer(script) => unreachable!(), readings = cycle => readings };
+    let qualities: Vec<_> = readings.iter().map(|reading| reading.quality).collect();
+    assert_eq!(qualities, [Quality::Fault, Quality::Fault, Quality::Good, Quality::Good]);
+}
+
+#[tokio::test]
+async fn what_is_no_modbus_is_a_fault_and_costs_the_connection() {
+    let far = FarEnd::begin().await;
+    let (line, device) = far.line("tcp", 3, "1s");
+    let script = async |_| vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()];
+    let asking = async { line.ask(&device, read(1, 1)).await.unwrap_err() };
+    let error = tokio::select! { () = far.answer(script) => unreachable!(), error = asking => error };
+    assert_eq!(error.cause(), Cause::Fault);
+}
+
+#[tokio::test]
+async fn a_silent_unit_on_a_shared_line_costs_its_neighbour_nothing_but_its_own_time_out() {
+    // influxdata/telegraf 11782, edgexfoundry/device-modbus-go 666, emqx/neuron 1602.
+    let far = FarEnd::begin().await;
+    let lines = Lines::default();
+    let (silent, well) = (far.device("rtu", 1, "50ms"), far.device("rtu", 2, "1s"));
+    let (mut silent, mut well) = (Asking::new(&silent, &lines), Asking::new(&well, &lines));
+    assert!(Arc::ptr_eq(&silent.line, &well.line), "they share the line");
+    let mut asked = Vec::new();
+    let script = async |question: Vec<u8>| {
+        asked.push(question[0]);
+        match (question[0], question[1]) {
+            (2, 1) => vec![sealed(&[2, 1, 1, 1])],
+            (2, function) => {
+                let count = usize::from(question[5]) * 2;
+                vec![sealed(&[&[2, function, question[5] * 2], vec![0; count].as_slice()].concat())]
+            }
+            _ => vec![],
+        }
+    };
+    let asking = async {
+        let silences = async {
+            for _ in 0..5 {
+                assert!(silent.cycle().await.is_err());
+            }
         };
-        let (what, ended) = tokio::select! { () = device => unreachable!(), what = first(&source) => what };
-        // What is not a frame at all may end as a wait for the rest of one.
-        let expected = if at == 4 { [Cause::Fault, Cause::NoAnswer] } else { [Cause::Fault, Cause::Fault] };
-        assert!(expected.iter().any(|cause| what == What::Silent(*cause)), "{at}: {what:?}");
-        assert!(ended.is_err(), "{at}");
+        let answers = async {
+            for _ in 0..20 {
+                let readings = well.cycle().await.unwrap();
+                assert!(readings.iter().all(|reading| reading.quality == Quality::Good), "{readings:?}");
+            }
+        };
+        tokio::join!(silences, answers);
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = asking => {} }
+    assert_eq!(far.connections.load(std::sync::atomic::Ordering::Relaxed), 1, "one connection for all");
+    // Both always have something to ask, and the silent one is never asked twice while the other waits.
+    let last = asked.iter().rposition(|unit| *unit == 2).unwrap();
+    assert!(asked[..last].windows(2).all(|pair| pair != [1, 1]), "{asked:?}");
+    assert!(asked.contains(&1));
+}
+
+#[tokio::test]
+async fn a_refused_block_is_asked_in_two_until_only_what_is_not_there_is_refused() {
+    // influxdata/telegraf 13630: one address that is not there stopped the whole read. Register 5 is not there.
+    let far = FarEnd::begin().await;
+    let points: String =
+        (0..10).map(|at| format!("[[sources.modbus.points]]\nname = \"p{at}\"\naddress = {at}\n")).collect();
+    let mut asking = Asking::new(&far.device_of("tcp", 3, "1s", &points), &Lines::default());
+    let mut questions = 0;
+    let script = async |question: Vec<u8>| {
+        questions += 1;
+        let (first, count) = (question[9], question[11]);
+        if (first..first + count).contains(&5) {
+            return vec![tcp_answer(&question, &[0x83, 2])];
+        }
+        let words: Vec<u8> = (first..first + count).flat_map(|address| [0, address]).collect();
+        vec![tcp_answer(&question, &[&[3, count * 2], words.as_slice()].concat())]
+    };
+    let cycles = async {
+        for turn in 0..3 {
+            let readings = asking.cycle().await.unwrap();
+            for (at, reading) in readings.iter().enumerate() {
+                let expected = if at == 5 { Quality::Fault } else { Quality::Good };
+                assert_eq!(reading.quality, expected, "turn {turn}, point {at}");
+            }
+        }
+    };
+    tokio::select! { () = far.answer(script) => unreachable!(), () = cycles => {} }
+    // 0–9, 0–4, 5–9, 5–6, 5, 6, 7–9; then 0–4, 6, 7–9 and no question for what is not there.
+    assert_eq!(questions, 7 + 3 + 3);
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_costs_its_points_and_no_others() {
+    let far = FarEnd::begin().await;
+    let mut asking = Asking::new(&far.device("tcp", 3, "50ms"), &Lines::default());
+    let script = async |question: Vec<u8>| match question[7] {
+        3 => vec![],
+        4 => vec![tcp_answer(&question, &[4, 4, 0x41, 0x48, 0, 0])],
+        _ => vec![tcp_answer(&question, &[1, 1, 1])],
+    };
+    let cycle = async { asking.cycle().await.unwrap() };
+    let readings = tokio::select! { () = far.answer(script) => unreachable!(), readings = cycle => readings };
+    let qualities: Vec<_> = readings.iter().map(|reading| reading.quality).collect();
+    assert_eq!(qualities, [Quality::NoAnswer, Quality::NoAnswer, Quality::Good, Quality::Good]);
+}
+
+#[tokio::test]
+async fn a_unit_that_dials_is_known_by_what_it_says_and_by_its_newest_connection() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let lines = Lines::default();
+    let unit = |registration: &str| {
+        let text = format!(
+            "[[lines]]\nname = \"far\"\nlisten = \"{port}\"\nregistration = \"{registration}\"\n\
+             [[sources]]\nname = \"press\"\n[sources.modbus]\nline = \"far\"\ntimeout = \"5s\"\n{POINTS}"
+        );
+        modbus_of(&text)
+    };
+    let (one, two) = (unit("DTU1"), unit("DTU2"));
+    let (line_one, line_two) = (lines.line(&one.line), lines.line(&two.line));
+    let dial = async |registration: &'static str, value: u8| loop {
+        let Ok(mut stream) = TcpStream::connect(port).await else { continue };
+        stream.write_all(registration.as_bytes()).await.unwrap();
+        let mut question = [0; 8];
+        while stream.read_exact(&mut question).await.is_ok() {
+            stream.write_all(&sealed(&[1, 3, 2, 0, value])).await.unwrap();
+        }
+    };
+    let asking = async {
+        assert_eq!(line_one.ask(&one, read(0, 1)).await.unwrap(), Answer::Registers(vec![11]));
+        assert_eq!(line_two.ask(&two, read(0, 1)).await.unwrap(), Answer::Registers(vec![22]));
+        assert_eq!(line_one.ask(&one, read(0, 1)).await.unwrap(), Answer::Registers(vec![11]));
+    };
+    tokio::select! {
+        () = dial("DTU2", 22) => unreachable!(),
+        () = dial("DTU1", 11) => unreachable!(),
+        () = asking => {}
     }
+}
+
+#[tokio::test]
+async fn a_serial_port_carries_the_same_frames() {
+    let (mut far, port) = tokio_serial::SerialStream::pair().unwrap();
+    let path = tokio_serial::SerialPort::name(&port).unwrap();
+    drop(port);
+    let text = format!(
+        "[[lines]]\nname = \"rs485\"\nserial = \"{path}\"\nbaud = 115200\nparity = \"even\"\n\
+         [[sources]]\nname = \"press\"\n[sources.modbus]\nline = \"rs485\"\nunit = 3\n{POINTS}"
+    );
+    let device = modbus_of(&text);
+    let line = Lines::default().line(&device.line);
+    let answering = async {
+        loop {
+            let mut question = [0; 8];
+            if far.read_exact(&mut question).await.is_err() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            far.write_all(&sealed(&[3, 3, 2, 0, question[3]])).await.unwrap();
+        }
+    };
+    let asking = async {
+        for address in [7, 8] {
+            assert_eq!(line.ask(&device, read(address, 1)).await.unwrap(), Answer::Registers(vec![address]));
+        }
+    };
+    tokio::select! { () = answering => unreachable!(), () = asking => {} }
 }
 
 #[tokio::test]
@@ -158,6 +472,18 @@ async fn a_probe_shows_each_point_by_name() {
     let probe = tokio::select! { () = device => unreachable!(), probe = probe => probe.unwrap() };
     let names: Vec<_> = probe.points.iter().map(|point| point.name.as_str()).collect();
     assert_eq!(names, ["running", "parts", "kwh", "door"]);
+}
+
+#[test]
+fn no_question_is_of_a_function_that_writes() {
+    use crate::manifest::Table::{Coil, Discrete, Holding, Input};
+    let functions: Vec<_> = [Coil, Discrete, Holding, Input]
+        .into_iter()
+        .map(|table| Question::Read { table, first: 0, count: 1 })
+        .chain([Question::Identity { object: 0 }])
+        .map(|question| (question.rtu(1)[1], question.tcp(1, 1)[7]))
+        .collect();
+    assert_eq!(functions, [(1, 1), (2, 2), (3, 3), (4, 4), (0x2B, 0x2B)]);
 }
 
 #[test]
@@ -195,6 +521,81 @@ fn nothing_in_this_crate_writes_to_a_device() {
     assert!(read > 10, "only {read} files were read");
 }
 
+/// Questions for so many holding registers.
+fn read(first: u16, count: u16) -> Question {
+    Question::Read { table: crate::manifest::Table::Holding, first, count }
+}
+
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let crc = crc::Crc::<u16>::new(&crc::CRC_16_MODBUS).checksum(bytes).to_le_bytes();
+    [bytes, &crc].concat()
+}
+
+fn tcp_answer(question: &[u8], pdu: &[u8]) -> Vec<u8> {
+    frame(question[..7].try_into().unwrap(), pdu)
+}
+
+/// The one Modbus device of a manifest.
+fn modbus_of(text: &str) -> Modbus {
+    let manifest = Manifest::parse("manifest.toml", text, std::path::Path::new("")).unwrap();
+    let crate::manifest::Kind::Modbus(device) = &manifest.sources[0].kind else { panic!("no Modbus") };
+    device.clone()
+}
+
+/// The other end of a line: hears questions, and says what a script wants.
+struct FarEnd {
+    listener: TcpListener,
+    connections: std::sync::atomic::AtomicU32,
+}
+
+impl FarEnd {
+    async fn begin() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { listener, connections: std::sync::atomic::AtomicU32::new(0) }
+    }
+
+    fn device(&self, framing: &str, unit: u8, timeout: &str) -> Modbus {
+        self.device_of(framing, unit, timeout, POINTS)
+    }
+
+    fn device_of(&self, framing: &str, unit: u8, timeout: &str, points: &str) -> Modbus {
+        let address = self.listener.local_addr().unwrap();
+        modbus_of(&format!(
+            "[[lines]]\nname = \"far\"\nconnect = \"{address}\"\nframing = \"{framing}\"\n\
+             [[sources]]\nname = \"press\"\n[sources.modbus]\nline = \"far\"\nunit = {unit}\n\
+             timeout = \"{timeout}\"\nretries = 0\n{points}"
+        ))
+    }
+
+    fn line(&self, framing: &str, unit: u8, timeout: &str) -> (Arc<Line>, Modbus) {
+        let device = self.device(framing, unit, timeout);
+        (Lines::default().line(&device.line), device)
+    }
+
+    /// Answers one connection after the other, by a script that gets each question and returns what to write, piece by
+    /// piece.
+    async fn answer(&self, mut script: impl AsyncFnMut(Vec<u8>) -> Vec<Vec<u8>>) {
+        loop {
+            let (mut stream, _) = self.listener.accept().await.unwrap();
+            self.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            stream.set_nodelay(true).unwrap();
+            let mut bytes = [0; 256];
+            loop {
+                let count = stream.read(&mut bytes).await.unwrap_or(0);
+                if count == 0 {
+                    break;
+                }
+                for piece in script(bytes[..count].to_vec()).await {
+                    if stream.write_all(&piece).await.is_err() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+}
+
 fn source(listener: &TcpListener, timeout: &str) -> Source {
     let endpoint = listener.local_addr().unwrap();
     let text = format!(
@@ -209,7 +610,7 @@ async fn first(source: &Source) -> (What, Result<(), CollectError>) {
     let stop = CancellationToken::new();
     let cadence = Duration::from_millis(5);
     let out = SampleSender::new(source.index, cadence, Arc::new(SystemClock), tx, stop.clone());
-    let mut collector = build(source, None, std::path::Path::new("")).unwrap();
+    let mut collector = build(source, None, std::path::Path::new(""), &crate::Shared::default()).unwrap();
     let mut run = collector.run(&out, &stop);
     let sample = tokio::select! {
         biased;

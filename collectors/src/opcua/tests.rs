@@ -97,7 +97,7 @@ async fn a_server_that_goes_away_in_mid_run_ends_the_run_with_a_silence() {
     let mut plant = Plant::start(false).await;
     let source = plant.source("policy = \"none\"\n");
     let (out, mut rx, stop) = sender(&source);
-    let mut collector = build(&source, None, plant.folder()).unwrap();
+    let mut collector = build(&source, None, plant.folder(), &crate::Shared::default()).unwrap();
     let work = async {
         let before = rx.recv().await.unwrap().observation.what;
         assert!(matches!(before, What::Cycle(_)), "{before:?}");
@@ -222,7 +222,7 @@ fn sender(source: &Source) -> (SampleSender, mpsc::Receiver<Sample>, Cancellatio
 /// The first observation of a collector, and how its run ended (stopped, when it did not end by itself).
 async fn first(source: &Source, state_dir: &Path) -> (What, Result<(), CollectError>) {
     let (out, mut rx, stop) = sender(source);
-    let mut collector = build(source, None, state_dir).unwrap();
+    let mut collector = build(source, None, state_dir, &crate::Shared::default()).unwrap();
     let work = async {
         let what = rx.recv().await.unwrap().observation.what;
         stop.cancel();

@@ -6,10 +6,11 @@ use crate::tree;
 use super::apt::Apt;
 use super::{Found, Wish};
 
-/// Architectures that are tried whole, and what emulates them.
+/// Architectures that are tried whole, and what emulates them. The one that rustup may not have is first: both are then
+/// built by the toolchain that it takes.
 const EMULATED: [(&str, &str, &str); 2] = [
-    ("aarch64", "qemu-aarch64-static", "INUSE_QEMU_AARCH64"),
     ("armv7", "qemu-arm-static", "INUSE_QEMU_ARM"),
+    ("aarch64", "qemu-aarch64-static", "INUSE_QEMU_AARCH64"),
 ];
 
 /// qemu, and `dist/` with the programs it runs. Building those takes minutes, so it is done only when all is wished.

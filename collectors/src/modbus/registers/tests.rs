@@ -36,6 +36,16 @@ fn each_type_is_read_in_each_order() {
         (Type::F64, Cdab, &[0x0708, 0x0506, 0x0304, 0x0102], all),
         (Type::F64, Badc, &[0x0201, 0x0403, 0x0605, 0x0807], all),
         (Type::F64, Dcba, &big, turned),
+        (Type::F16, Abcd, &[0x3C00], 1.0),
+        (Type::F16, Badc, &[0x00C0], -2.0),
+        (Type::F16, Abcd, &[0x0001], 2f64.powi(-24)),
+        (Type::F16, Abcd, &[0x7BFF], 65_504.0),
+        (Type::Bcd16, Abcd, &[0x9876], 9_876.0),
+        (Type::Bcd32, Abcd, &[0x1234, 0x5678], 12_345_678.0),
+        (Type::Bcd32, Cdab, &[0x5678, 0x1234], 12_345_678.0),
+        (Type::U32, Order::named("DABC").unwrap(), &[0x0401, 0x0203], 16_909_060.0),
+        (Type::U64, Order::named("EFGHABCD").unwrap(), &[0, 0x0005, 0, 0], 5.0),
+        (Type::U64, Order::named("CDABGHEF").unwrap(), &[0, 0, 0x0005, 0], 5.0),
         (Type::BitOf(0), Abcd, &[0b10], 0.0),
         (Type::BitOf(1), Abcd, &[0b10], 1.0),
         (Type::BitOf(15), Abcd, &[0x8000], 1.0),
@@ -67,14 +77,22 @@ fn neighbours_share_a_request_and_holes_only_as_allowed() {
     let points = [(0, Type::U16), (1, Type::U32), (5, Type::U16), (3, Type::BitOf(2)), (3, Type::BitOf(7))];
     let points: Vec<_> = points.iter().map(|(at, kind)| point(*at, *kind, Order::Abcd)).collect();
     let spans = |hole| -> Vec<_> {
-        Plan::new(&points, hole).requests().iter().map(|request| (request.first, request.count)).collect()
+        Plan::new(&device(&points, hole, 125))
+            .requests()
+            .iter()
+            .map(|request| (request.first, request.count))
+            .collect()
     };
     assert_eq!(spans(0), [(0, 4), (5, 1)]);
     assert_eq!(spans(1), [(0, 6)]);
     let long: Vec<_> = (0..100).map(|at| point(at * 2, Type::U32, Order::Abcd)).collect();
-    let plan = Plan::new(&long, 0);
-    let counts: Vec<_> = plan.requests().iter().map(|request| request.count).collect();
-    assert_eq!(counts, [124, 76]);
+    let counts = |most| -> Vec<_> {
+        Plan::new(&device(&long, 0, most)).requests().iter().map(|request| request.count).collect()
+    };
+    assert_eq!(counts(125), [124, 76]);
+    // influxdata/telegraf 16873: a device that takes fewer.
+    assert_eq!(counts(50), [50, 50, 50, 50]);
+    assert_eq!(counts(3).len(), 100);
 }
 
 proptest! {
@@ -82,6 +100,7 @@ proptest! {
     fn a_plan_asks_for_every_point_whole_and_for_no_more_than_it_may(
         addresses in prop::collection::vec((0_u16..600, 0_usize..6, any::<bool>()), 1..80),
         hole in 0_u16..20,
+        most in 4_u16..=125,
     ) {
         let kinds = [Type::U16, Type::I32, Type::F64, Type::BitOf(3), Type::U64, Type::F32];
         let points: Vec<_> = addresses.iter().map(|(at, kind, input)| {
@@ -89,10 +108,10 @@ proptest! {
             if *input { point.table = Table::Input; }
             point
         }).collect();
-        let plan = Plan::new(&points, hole);
+        let plan = Plan::new(&device(&points, hole, most));
         let mut seen = vec![0; points.len()];
         for request in plan.requests() {
-            prop_assert!(request.count >= 1 && request.count <= 125);
+            prop_assert!(request.count >= 1 && request.count <= most);
             let mut declared = vec![false; usize::from(request.count)];
             for at in &request.points {
                 seen[*at] += 1;
@@ -109,16 +128,82 @@ proptest! {
     }
 
     #[test]
+    fn a_request_is_cut_until_each_value_stands_alone_and_none_is_torn_or_lost(
+        addresses in prop::collection::vec((0_u16..60, 0_usize..4), 1..20),
+    ) {
+        let kinds = [Type::U16, Type::I32, Type::F64, Type::BitOf(3)];
+        let points: Vec<_> =
+            addresses.iter().map(|(at, kind)| point(*at, kinds[*kind], Order::Abcd)).collect();
+        let mut plan = Plan::new(&device(&points, 100, 125));
+        while let Some((request, halves)) =
+            plan.requests().iter().find_map(|request| Some((request.clone(), request.halves(&points)?)))
+        {
+            plan.split(&request, halves);
+        }
+        let mut seen = vec![0; points.len()];
+        for request in plan.requests() {
+            let end = u32::from(request.first) + u32::from(request.count);
+            for at in &request.points {
+                seen[*at] += 1;
+                prop_assert!(points[*at].address >= request.first);
+                prop_assert!(u32::from(points[*at].address) + u32::from(points[*at].kind.width()) <= end);
+            }
+            // What is left together overlaps.
+            let widest = request.points.iter().map(|at| u32::from(points[*at].kind.width())).sum::<u32>();
+            prop_assert!(request.points.len() == 1 || u32::from(request.count) < widest);
+        }
+        prop_assert!(seen.iter().all(|times| *times == 1));
+    }
+
+    #[test]
     fn no_answer_makes_decoding_panic(
         words in prop::collection::vec(any::<u16>(), 0..8),
         address in 0_u16..8,
-        kind in 0_usize..8,
+        kind in 0_usize..12,
     ) {
-        let kinds = [Type::Bit, Type::U16, Type::I32, Type::F64, Type::BitOf(15), Type::U64, Type::F32, Type::I64];
+        let kinds = [
+            Type::Bit, Type::U16, Type::I32, Type::F64, Type::BitOf(15), Type::U64, Type::F32, Type::I64, Type::F16,
+            Type::Bcd16, Type::Bcd32, Type::Text(3),
+        ];
         let point = point(address, kinds[kind], Order::Cdab);
         let reading = decode(&point, 0, &Words::Registers(words.clone()));
         prop_assert_eq!(reading.value.is_some(), reading.quality == Quality::Good);
         decode(&point, 5, &Words::Bits(words.iter().map(|word| word % 2 == 0).collect()));
+    }
+}
+
+#[test]
+fn a_digit_that_is_none_a_text_and_an_order_that_is_none() {
+    let read =
+        |kind, words: &[u16]| decode(&point(0, kind, Order::Abcd), 0, &Words::Registers(words.to_vec()));
+    assert_eq!(read(Type::Bcd16, &[0x12A4]), no_reading());
+    assert_eq!(read(Type::Bcd32, &[0x1234, 0xF678]), no_reading());
+    let text = |words: &[u16]| read(Type::Text(3), words).value;
+    assert_eq!(
+        text(&[0x4142, 0x4300, 0]),
+        text(&[0x4142, 0x4300, 0x7777]),
+        "what stands behind its end is not its"
+    );
+    assert_eq!(text(&[0x4142, 0x4320, 0x2020]), text(&[0x4142, 0x4300, 0]), "blanks fill it up");
+    assert_ne!(text(&[0x4142, 0x4300, 0]), text(&[0x4142, 0x4400, 0]));
+    assert_eq!(text(&[0, 0, 0]), Some(0.0));
+    assert_eq!(characters(Order::Badc, &[0x4241, 0x0043]), b"ABC");
+    for wrong in ["", "A", "ABCA", "ABCDE", "BCDE", "abcd", "ABCDEFGHI"] {
+        assert_eq!(Order::named(wrong), None, "{wrong}");
+    }
+}
+
+fn device(points: &[RegisterPoint], max_hole: u16, max_registers: u16) -> Modbus {
+    Modbus {
+        line: crate::manifest::Line::to("192.0.2.1:502".to_owned()),
+        unit: 1,
+        timeout: std::time::Duration::from_secs(1),
+        retries: 0,
+        pause: std::time::Duration::ZERO,
+        max_hole,
+        max_registers,
+        max_bits: 2_000,
+        points: points.to_vec(),
     }
 }
 
