@@ -49,8 +49,11 @@ async fn every_type_in_every_order_over_every_transport_is_what_pymodbus_serves(
     reads_all(&format!("connect = \"{rtu}\"\nframing = \"rtu\""), &points).await?;
 
     // A serial port, with the server behind it.
-    let (mut far, near) = tokio_serial::SerialStream::pair()?;
+    let (mut far, mut near) = tokio_serial::SerialStream::pair()?;
     let path = tokio_serial::SerialPort::name(&near).context("the port has a name")?;
+    // Held open: while nobody has it open, its other end is an error to read.
+    near.set_exclusive(false)?;
+    let _held = std::fs::OpenOptions::new().read(true).write(true).open(&path)?;
     drop(near);
     let mut behind = TcpStream::connect(&rtu).await?;
     let line = format!("serial = \"{path}\"\nbaud = 115200");
