@@ -5,8 +5,7 @@
 //! that no interval of the cadence has two polls. Each sender remembers its last turn, across restarts of its
 //! collector.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use daemon::{Clock, Hold};
@@ -44,7 +43,8 @@ impl Turn {
 pub struct SampleSender {
     source: u16,
     cadence_ms: i64,
-    last_due: AtomicI64,
+    /// Behind a lock, because old ARM has no 64-bit atomics.
+    last_due: Mutex<i64>,
     clock: Arc<dyn Clock>,
     tx: mpsc::Sender<Sample>,
     stop: CancellationToken,
@@ -60,7 +60,7 @@ impl SampleSender {
         stop: CancellationToken,
     ) -> Self {
         let cadence_ms = i64::try_from(cadence.as_millis()).unwrap_or(i64::MAX).max(1);
-        Self { source, cadence_ms, last_due: AtomicI64::new(i64::MIN), clock, tx, stop }
+        Self { source, cadence_ms, last_due: Mutex::new(i64::MIN), clock, tx, stop }
     }
 
     /// Index of the source, from 1.
@@ -108,13 +108,18 @@ impl SampleSender {
         if due_ms >= until_ms {
             return None;
         }
-        self.last_due.store(due_ms, Ordering::Relaxed);
+        *self.last_due() = due_ms;
         Some(Turn { due_ms, _hold: hold })
+    }
+
+    fn last_due(&self) -> MutexGuard<'_, i64> {
+        // A number: a panic elsewhere leaves it usable.
+        self.last_due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The turn to take next at `now`.
     fn next_due(&self, now: i64) -> i64 {
-        let last = self.last_due.load(Ordering::Relaxed);
+        let last = *self.last_due();
         let current = now.saturating_sub(now.rem_euclid(self.cadence_ms));
         let next = current.saturating_add(self.cadence_ms);
         if last == i64::MIN {
@@ -152,7 +157,7 @@ mod tests {
             (Some(30_000), 29_990, 40_000), // the clock was set back by a little
         ];
         for (last, now, expected) in table {
-            out.last_due.store(last.unwrap_or(i64::MIN), Ordering::Relaxed);
+            *out.last_due() = last.unwrap_or(i64::MIN);
             assert_eq!(out.next_due(now), expected, "last {last:?}, now {now}");
         }
     }
