@@ -52,6 +52,8 @@ struct Asking {
     plan: Plan,
     /// Points that the device refuses alone, by the request that asks for them.
     refused: HashMap<(u8, u16), Refused>,
+    /// Since when requests are asked in two, and how long until they are tried whole again.
+    cut: Option<(Stopwatch, Duration)>,
     /// The first request that the last turn did not come to.
     unasked: Option<Request>,
 }
@@ -108,14 +110,19 @@ impl Collector for ModbusCollector {
 impl Asking {
     fn new(device: &Modbus, lines: &Lines) -> Self {
         let (line, plan) = (lines.line(&device.line), Plan::new(device));
-        Self { device: device.clone(), line, plan, refused: HashMap::new(), unasked: None }
+        Self { device: device.clone(), line, plan, refused: HashMap::new(), cut: None, unasked: None }
     }
 
     /// One cycle: every request of the plan, the readings in manifest order. An error when none was answered.
     async fn cycle(&mut self) -> Result<Vec<Reading>, CollectError> {
         let mut readings = vec![registers::no_reading(); self.device.points.len()];
         let (mut asked, mut answered, mut silent, mut halves) = (0, 0, 0, 0);
-        let (mut failure, mut back) = (None, false);
+        let (mut failure, mut back, mut split) = (None, false, false);
+        let mended = self.cut.is_some_and(|(since, wait)| since.elapsed() >= wait);
+        if mended {
+            // It may have been of the moment, and a plan that is never mended ends as one question for each point.
+            self.plan = Plan::new(&self.device);
+        }
         let mut waiting: Vec<Request> = self.plan.requests().to_vec();
         // Whom the last turn did not come to is first now: who is never answered must not hide the others.
         let first =
@@ -154,6 +161,7 @@ impl Asking {
                         Some(cut) => {
                             tracing::info!(?request, code, "refused, and asked in two from now on");
                             self.plan.split(&request, cut.clone());
+                            split = true;
                             if halves < MOST_HALVES {
                                 halves += 2;
                                 waiting.extend(cut.into_iter().rev());
@@ -180,9 +188,15 @@ impl Asking {
                 }
             }
         }
+        self.cut = match self.cut {
+            Some((_, wait)) if split && mended => Some((Stopwatch::start(), (wait * 2).min(REFUSED[1]))),
+            None if split => Some((Stopwatch::start(), REFUSED[0])),
+            Some(_) if mended && answered > 0 => None,
+            cut => cut,
+        };
         if back {
             // What was refused is there: as many are asked for at once as before.
-            self.plan = Plan::new(&self.device);
+            (self.plan, self.cut) = (Plan::new(&self.device), None);
         }
         match failure {
             Some(error) if answered == 0 => Err(error),

@@ -178,6 +178,24 @@ impl Inbox {
         self.bytes.len() > 2 * MOST_KEPT
     }
 
+    /// Whether nothing waits to be used.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether a TCP stream is in step between two questions: whole frames are dropped as late, and nothing is left.
+    pub(super) fn in_step(&mut self) -> bool {
+        while let Some(&[_, _, 0, 0, c, d]) = self.bytes.first_chunk::<6>() {
+            let length = 6 + usize::from(u16::from_be_bytes([c, d]));
+            if self.bytes.len() < length {
+                return false;
+            }
+            self.bytes.drain(..length);
+            self.dropped.late += 1;
+        }
+        self.bytes.is_empty()
+    }
+
     /// The connection these came by is gone.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();

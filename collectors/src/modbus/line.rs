@@ -136,14 +136,16 @@ impl Line {
         question: Question,
     ) -> Result<Answer, CollectError> {
         let used = state.stream.is_some();
+        // What is left of the time-out, a second attempt included: the others on the line wait meanwhile.
+        let mut left = device.timeout;
         // Whoever stops waiting in the middle of a question leaves no stream behind that is out of step.
-        let mut stream = self.stream(state, device).await?;
+        let mut stream = self.stream(state, &mut left).await?;
         let before = state.inbox.dropped;
-        let mut asked = self.exchange(state, &mut stream, device, question).await;
-        if used && matches!(asked, Err(Trouble::Broken(_))) {
-            // Many devices close a connection on which nothing was asked for a while.
-            stream = self.stream(state, device).await?;
-            asked = self.exchange(state, &mut stream, device, question).await;
+        let mut asked = self.attempt(state, &mut stream, device, question, &mut left).await;
+        if used && self.may_be_of_the_connection(&asked) {
+            drop(stream);
+            stream = self.stream(state, &mut left).await?;
+            asked = self.attempt(state, &mut stream, device, question, &mut left).await;
         }
         if state.inbox.dropped != before {
             let (line, dropped) = (self.settings.address(), state.inbox.dropped);
@@ -167,7 +169,9 @@ impl Line {
                 if state.heard.contains(&device.unit) || (state.heard.is_empty() && !listens) {
                     state.deaf += 1;
                 }
-                if state.deaf < DEAF {
+                // On TCP the rest of half an answer would be taken for the beginning of the next.
+                let half = self.settings.framing == Framing::Tcp && !state.inbox.is_empty();
+                if state.deaf < DEAF && !half {
                     state.stream = Some(stream);
                 }
                 Err(self.lost(io::ErrorKind::TimedOut.into()))
@@ -196,15 +200,44 @@ impl Line {
         self.state.lock().await.inbox.dropped
     }
 
+    /// Whether it went wrong because of what the connection was before: many devices close one on which nothing was
+    /// asked for a while, and on TCP whatever followed the answer before puts the next one out of step.
+    fn may_be_of_the_connection(&self, asked: &Result<Answer, Trouble>) -> bool {
+        match asked {
+            Err(Trouble::Broken(_)) => true,
+            Err(Trouble::NotModbus(_)) => self.settings.framing == Framing::Tcp,
+            Ok(_) | Err(Trouble::Silent) => false,
+        }
+    }
+
+    /// One question on one connection; what it took of the time-out is taken from what is `left` of it.
+    async fn attempt(
+        &self,
+        state: &mut State,
+        stream: &mut Box<dyn Stream>,
+        device: &Modbus,
+        question: Question,
+        left: &mut Duration,
+    ) -> Result<Answer, Trouble> {
+        self.silence(state, stream, device).await?;
+        if self.settings.framing == Framing::Tcp && !state.inbox.in_step() {
+            return Err(Trouble::NotModbus("what follows an answer is no answer"));
+        }
+        let began = Stopwatch::start();
+        let answer = self.exchange(state, stream, device, question, *left).await;
+        *left = left.saturating_sub(began.elapsed());
+        answer
+    }
+
     async fn exchange(
         &self,
         state: &mut State,
         stream: &mut Box<dyn Stream>,
         device: &Modbus,
         question: Question,
+        left: Duration,
     ) -> Result<Answer, Trouble> {
         let serial = self.settings.framing == Framing::Rtu;
-        self.silence(state, stream, device).await?;
         state.number = state.number.wrapping_add(1);
         let bytes = if serial { question.rtu(device.unit) } else { question.tcp(state.number, device.unit) };
         if serial {
@@ -214,8 +247,8 @@ impl Line {
         }
         let began = Stopwatch::start();
         // The bytes are on their way for so long, and nobody waits for that but us.
-        let patience = device.timeout + self.settings.takes(bytes.len());
-        match timeout(device.timeout, stream.write_all(&bytes)).await {
+        let patience = left + self.settings.takes(bytes.len());
+        match timeout(left, stream.write_all(&bytes)).await {
             Ok(sent) => sent.map_err(Trouble::Broken)?,
             Err(_) => return Err(Trouble::Broken(io::ErrorKind::TimedOut.into())),
         }
@@ -228,6 +261,10 @@ impl Line {
                 found.map_err(|NotModbus| Trouble::NotModbus("what came is not Modbus on TCP"))?
             };
             if let Some(answer) = found {
+                if serial && self.is_doubtful(state, stream, device, question, &answer).await {
+                    // What it owes it may owe still: neither is known to be the answer to this question.
+                    return Ok(Answer::Unreadable("two answers came to one question, and they differ"));
+                }
                 state.owed.retain(|owed| (owed.unit, owed.question) != (device.unit, question));
                 state.answered.insert(device.unit, Stopwatch::start());
                 return Ok(answer);
@@ -238,6 +275,31 @@ impl Line {
                 Err(_) => return Err(Trouble::Silent),
             }
         }
+    }
+
+    /// Whether another answer to the question comes with the one that came, before the line falls silent: one of them
+    /// is another question's, sent again by a converter or late, and nothing tells which.
+    async fn is_doubtful(
+        &self,
+        state: &mut State,
+        stream: &mut Box<dyn Stream>,
+        device: &Modbus,
+        question: Question,
+        answer: &Answer,
+    ) -> bool {
+        let began = Stopwatch::start();
+        // A connection that ends after its answer is found to have ended by the next question.
+        while let Ok(Ok(())) = timeout(self.settings.interval(), receive(state, stream)).await {
+            if began.elapsed() > device.timeout {
+                break;
+            }
+        }
+        let mut doubtful = false;
+        while let Some(again) = state.inbox.rtu(device.unit, question) {
+            state.inbox.dropped.late += 1;
+            doubtful |= again != *answer;
+        }
+        doubtful
     }
 
     /// Waits until the line has been silent for long enough, and drops what comes meanwhile; on TCP only the line's
@@ -276,7 +338,7 @@ impl Line {
     }
 
     /// The connection, opened when there is none.
-    async fn stream(&self, state: &mut State, device: &Modbus) -> Result<Box<dyn Stream>, CollectError> {
+    async fn stream(&self, state: &mut State, left: &mut Duration) -> Result<Box<dyn Stream>, CollectError> {
         if let Some(newer) = self.dialled.as_ref().and_then(Dialled::newest) {
             // The unit has given the one before up.
             state.stream = None;
@@ -289,10 +351,12 @@ impl Line {
         if let Some((_, kind)) = state.failed.filter(|(since, _)| since.elapsed() < RETRY) {
             return Err(self.lost(kind.into()));
         }
-        let opened = match timeout(device.timeout, self.open()).await {
+        let began = Stopwatch::start();
+        let opened = match timeout(*left, self.open()).await {
             Ok(opened) => opened,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
+        *left = left.saturating_sub(began.elapsed());
         match opened {
             Ok(stream) => {
                 state.begin(None);
@@ -404,16 +468,17 @@ impl Settings {
         }
     }
 
-    /// How long the line must be silent before a question: three and a half bytes, and what the installer asks for.
+    /// How long the line must be silent before a question: what ends a frame, and what the installer asks for.
     fn silence(&self) -> Duration {
-        if self.framing == Framing::Tcp {
-            return self.pause;
-        }
-        let interval = if self.baud > FAST {
+        if self.framing == Framing::Tcp { self.pause } else { self.interval().max(self.pause) }
+    }
+
+    /// The silence that ends a frame on a serial line: three and a half bytes.
+    fn interval(&self) -> Duration {
+        if self.baud > FAST {
             Duration::from_micros(1_750)
         } else {
             Duration::from_secs_f64(3.5 * f64::from(BITS) / f64::from(self.baud.max(1)))
-        };
-        interval.max(self.pause)
+        }
     }
 }
