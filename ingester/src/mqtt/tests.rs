@@ -45,7 +45,7 @@ async fn a_stop_ends_an_ingester_whose_broker_is_gone() {
 
 /// Receipts through a real broker, which is then stopped and started with all forgotten.
 #[tokio::test]
-#[ignore = "needs Mosquitto 2"]
+#[ignore = "needs Mosquitto: cargo xtask test"]
 async fn receipts_come_before_and_after_a_restart_of_mosquitto() {
     let mut gateway = Gateway::new(7);
     let city = City::with(&[&gateway]);
