@@ -32,6 +32,8 @@ pub(crate) fn inspect(
             };
             note(new, !known, Finding::ManifestUnknown);
             use_rows(new, checked, &window.use_digest);
+            let told = |rewrite: &wire::Rewrite| rewrite.kind() != wire::RewriteKind::Trimmed;
+            note(new, window.rewrites.iter().any(told), Finding::HistoryRewritten);
         }
         Ok(Payload::Manifest(_)) => {
             new.manifest = wire::Manifest::decode(bytes).ok().map(|manifest| manifest_hash(&manifest.body));

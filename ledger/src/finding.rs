@@ -39,11 +39,13 @@ pub enum Finding {
     ChainBreak,
     /// An outage that says what was sealed before it is lost; the sequences between are in no ledger.
     ProofsLost,
+    /// The window tells that a log or table was edited, cut, replaced or had rows removed below what had been read.
+    HistoryRewritten,
 }
 
 impl Finding {
     /// All findings.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ClockAhead,
         Self::ClockBack,
         Self::WindowOverlap,
@@ -59,6 +61,7 @@ impl Finding {
         Self::ForkBranch,
         Self::ChainBreak,
         Self::ProofsLost,
+        Self::HistoryRewritten,
     ];
 
     /// The name that is stored and shown.
@@ -79,6 +82,7 @@ impl Finding {
             Self::ForkBranch => "fork_branch",
             Self::ChainBreak => "chain_break",
             Self::ProofsLost => "proofs_lost",
+            Self::HistoryRewritten => "history_rewritten",
         }
     }
 

@@ -7,7 +7,7 @@ mod codes;
 
 pub(crate) use by_hand::by_hand;
 pub(crate) use codes::{
-    action, actor_class, end, exclusion, finding, kind, origin, outcome, role, share, source_kind,
+    action, actor_class, end, exclusion, finding, kind, origin, outcome, rewrite, role, share, source_kind,
 };
 
 use crate::lang::Lang;
@@ -130,6 +130,7 @@ words! {
     running: "逐分钟运行", "Running, by minute";
     delta: "增量", "Increase";
     log_rows: "业务日志", "Business logs";
+    rewrites: "历史记录改动", "History rewritten";
     position: "读取位置", "Position";
     lines: "行数", "Lines";
     unparsed: "未识别", "Unparsed";

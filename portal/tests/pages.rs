@@ -243,6 +243,17 @@ async fn downloads_are_the_exact_bytes_and_check_offline() {
 }
 
 #[tokio::test]
+async fn a_rewritten_history_stands_on_the_windows_page_and_on_the_days() {
+    let site = Site::new();
+    let page = site.get(&format!("/firms/hengtong/windows/{}/60", site.agent)).await.text;
+    assert!(page.contains("历史记录改动") && page.contains("已读内容被修改，位置 24000 – 24310"));
+    let page = site.get(&format!("/firms/hengtong/windows/{}/61", site.agent)).await.text;
+    assert!(!page.contains("历史记录改动"));
+    let day = site.get("/firms/hengtong/days/2026-03-02?lang=en").await.text;
+    assert!(day.contains("edited below what had been read, position 24000 – 24310"));
+}
+
+#[tokio::test]
 async fn use_rows_are_listed_by_pseudonym_not_by_count() {
     let site = Site::new();
     let page = site.get(&format!("/firms/hengtong/windows/{}/60", site.agent)).await.text;

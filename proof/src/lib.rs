@@ -38,7 +38,7 @@ pub use catalogue::Cause;
 pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use ids::{AgentId, EntryId, Kid};
 pub use keys::{SigningKey, VerifyKey};
-pub use observation::{Observation, Quality, Reading, Record, Records, What};
+pub use observation::{Kept, Observation, Quality, Reading, Record, Records, Rewrite, What};
 pub use payload::Payload;
 pub use window::{Sealed, Windows};
 

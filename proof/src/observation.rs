@@ -1,7 +1,7 @@
 //! What a collector saw: the unit everything else is made of.
 
 use crate::catalogue::Cause;
-use crate::wire::{ActionClass, ActorClass, ExclusionReason};
+use crate::wire::{ActionClass, ActorClass, ExclusionReason, RewriteKind};
 
 /// One reading or a batch of records of one source, stamped.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,35 @@ pub enum What {
     Cycle(Vec<Reading>),
     /// Records of a log or table, none included: "looked, nothing new" is an observation too.
     Records(Records),
+    /// What a server had kept from a time in which nobody could ask it, oldest first within each point. Committed to
+    /// as backfill: it ends no silence and counts for nothing.
+    Kept(Vec<Kept>),
     /// Nobody answered, or nothing readable came. Silence must be distinguishable from zero.
     Silent(Cause),
+}
+
+/// A reading out of a server's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Index of the point within its source, from 0.
+    pub point: u16,
+    /// The server's time of it, Unix ms.
+    pub at_ms: i64,
+    /// What it kept.
+    pub reading: Reading,
+}
+
+/// Something that had been read of a log or table and is not there as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewrite {
+    /// What became of it.
+    pub kind: RewriteKind,
+    /// First position that is not as it was, counted as [`Record::position`].
+    pub from: u64,
+    /// The position after the last.
+    pub to: u64,
+    /// Of a table: how many rows. 0 for a log.
+    pub rows: u32,
 }
 
 /// One decoded value.
@@ -108,6 +135,8 @@ pub struct Records {
     pub bookmark: Vec<u8>,
     /// The agent was running when these were written: the look before this one was within its cadence.
     pub followed: bool,
+    /// What this look found rewritten of what earlier ones had read.
+    pub rewrites: Vec<Rewrite>,
 }
 
 /// One parsed record of a log or table.

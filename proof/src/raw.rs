@@ -5,7 +5,7 @@ use prost::Message as _;
 use crate::catalogue::Cause;
 use crate::features::Range;
 use crate::leaf::WindowSecret;
-use crate::observation::{Observation, Quality, Reading, Record, Records, What};
+use crate::observation::{Kept, Observation, Quality, Reading, Record, Records, Rewrite, What};
 use crate::wire;
 
 mod pb {
@@ -121,14 +121,10 @@ fn encode_one(start_ms: i64, observation: &Observation) -> pb::Observation {
     };
     match &observation.what {
         What::Cycle(readings) => {
-            raw.readings = readings
-                .iter()
-                .map(|reading| pb::Reading {
-                    quality: u32::from(reading.quality.letter()),
-                    raw: reading.raw.clone(),
-                    value: reading.value,
-                })
-                .collect();
+            raw.readings = readings.iter().map(encode_reading).collect();
+        }
+        What::Kept(kept) => {
+            raw.kept = kept.iter().map(encode_kept).collect();
         }
         What::Records(records) => {
             raw.look = Some(pb::Look {
@@ -138,11 +134,29 @@ fn encode_one(start_ms: i64, observation: &Observation) -> pb::Observation {
                 unparsed: records.unparsed,
                 followed: records.followed,
                 records: records.records.iter().map(encode_record).collect(),
+                rewrites: records.rewrites.iter().map(encode_rewrite).collect(),
             });
         }
         What::Silent(cause) => raw.silent = u32::from(cause.letter()),
     }
     raw
+}
+
+fn encode_reading(reading: &Reading) -> pb::Reading {
+    pb::Reading {
+        quality: u32::from(reading.quality.letter()),
+        raw: reading.raw.clone(),
+        value: reading.value,
+    }
+}
+
+fn encode_kept(kept: &Kept) -> pb::Kept {
+    let reading = Some(encode_reading(&kept.reading));
+    pb::Kept { point: u32::from(kept.point), at_ms: kept.at_ms, reading }
+}
+
+fn encode_rewrite(rewrite: &Rewrite) -> pb::Rewrite {
+    pb::Rewrite { kind: rewrite.kind.into(), from: rewrite.from, to: rewrite.to, rows: rewrite.rows }
 }
 
 fn encode_record(record: &Record) -> pb::Record {
@@ -168,7 +182,11 @@ fn decode_one(start_ms: i64, raw: pb::Observation) -> Result<Observation, NotACh
             followed: look.followed,
             records: look.records.into_iter().map(decode_record).collect::<Result<_, _>>()?,
             bookmark: Vec::new(),
+            rewrites: look.rewrites.into_iter().map(decode_rewrite).collect(),
         }),
+        (None, 0) if !raw.kept.is_empty() => {
+            What::Kept(raw.kept.into_iter().map(decode_kept).collect::<Result<_, _>>()?)
+        }
         (None, 0) => What::Cycle(raw.readings.into_iter().map(decode_reading).collect()),
         (None, letter) => What::Silent(Cause::of_letter(letter)),
     };
@@ -178,6 +196,17 @@ fn decode_one(start_ms: i64, raw: pb::Observation) -> Result<Observation, NotACh
 
 fn decode_reading(raw: pb::Reading) -> Reading {
     Reading { quality: Quality::of_letter(raw.quality), raw: raw.raw, value: raw.value }
+}
+
+fn decode_kept(raw: pb::Kept) -> Result<Kept, NotAChunk> {
+    let point = u16::try_from(raw.point).map_err(|_| NotAChunk("a point out of range".to_owned()))?;
+    let reading = raw.reading.ok_or_else(|| NotAChunk("a kept reading without its reading".to_owned()))?;
+    Ok(Kept { point, at_ms: raw.at_ms, reading: decode_reading(reading) })
+}
+
+fn decode_rewrite(raw: pb::Rewrite) -> Rewrite {
+    let kind = wire::RewriteKind::try_from(raw.kind).unwrap_or(wire::RewriteKind::Unspecified);
+    Rewrite { kind, from: raw.from, to: raw.to, rows: raw.rows }
 }
 
 fn decode_record(raw: pb::Record) -> Result<Record, NotAChunk> {
@@ -223,13 +252,15 @@ mod tests {
             lines: 1,
             followed: true,
             records: vec![record],
+            rewrites: vec![Rewrite { kind: wire::RewriteKind::Cut, from: 3, to: 7, rows: 0 }],
             ..Default::default()
         };
         let good = Reading { quality: Quality::Good, raw: vec![0, 7], value: Some(7.0) };
         let bad = Reading { quality: Quality::Fault, raw: Vec::new(), value: None };
         let observation = |at_ms, what| Observation { source: 1, at_ms, rtt_us: Some(9), what };
         let seen = [
-            observation(1_000_010, What::Cycle(vec![good, bad])),
+            observation(1_000_010, What::Cycle(vec![good.clone(), bad])),
+            observation(1_000_015, What::Kept(vec![Kept { point: 1, at_ms: -4, reading: good }])),
             observation(1_000_020, What::Records(records)),
             observation(999_990, What::Silent(Cause::Refused)),
         ];

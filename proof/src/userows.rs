@@ -126,7 +126,7 @@ impl UseTable {
             table.action.push(key.action.unsigned_abs());
             table.actor.push(key.actor);
             table.origin.push(key.origin.unsigned_abs());
-            table.day.push(key.day - base_day.max(0));
+            table.day.push(key.day.saturating_sub(base_day.max(0)));
             table.first_minute.push(u32::from(*first));
             table.span_minutes.push(u32::from(last - first));
             table.count.push(*count);

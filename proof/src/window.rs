@@ -11,7 +11,7 @@ use prost::Message as _;
 use crate::catalogue::Cause;
 use crate::features::{Range, Series, median_and_spread, minute_of};
 use crate::leaf::{LeafHash, Tree, WindowSecret, leaf_hash};
-use crate::observation::{Observation, Quality, Reading, What};
+use crate::observation::{Kept, Observation, Quality, Reading, What};
 use crate::payload::Header;
 use crate::pseudonym::PseudonymKey;
 use crate::wire::{self, Role, Share, SourceKind};
@@ -61,6 +61,7 @@ struct Open {
     logs: BTreeMap<u16, LogTally>,
     use_table: userows::UseTable,
     gaps: Vec<wire::Gap>,
+    rewrites: Vec<wire::Rewrite>,
     range_leaves: usize,
 }
 
@@ -80,6 +81,7 @@ struct Tally {
     rtts: Vec<u32>,
     online: u16,
     rows: u32,
+    backfilled: u32,
     silent_since: Option<(i64, Cause)>,
 }
 
@@ -150,6 +152,7 @@ impl Windows {
             logs: BTreeMap::new(),
             use_table: userows::UseTable::default(),
             gaps: Vec::new(),
+            rewrites: Vec::new(),
             range_leaves: 0,
         };
         for ((source, point), range) in &self.memory.ranges {
@@ -160,7 +163,7 @@ impl Windows {
             let index = u16::try_from(source.index).expect("a manifest has at most 1024 sources");
             let silent_since = self.memory.silent.get(&index).map(|cause| (wall_ms, *cause));
             open.sources.insert(index, Tally { silent_since, ..Tally::default() });
-            if matches!(source.kind(), SourceKind::Log | SourceKind::Table) {
+            if matches!(source.kind(), SourceKind::Log | SourceKind::Table | SourceKind::Syslog) {
                 open.logs.insert(index, LogTally::default());
             }
         }
@@ -205,6 +208,10 @@ impl Windows {
                 open.heard(observation);
                 open.records(observation, records, &self.key, offset_ms, mark);
             }
+            What::Kept(kept) if kept.iter().any(|kept| usize::from(kept.point) >= source.points.len()) => {
+                return Err(Misplaced::Unknown);
+            }
+            What::Kept(kept) => open.kept(observation, kept),
             What::Silent(cause) => open.silent(observation, *cause),
         }
         Ok(())
@@ -246,6 +253,7 @@ impl Windows {
             logs: open.logs.iter().map(|(source, log)| log.row(*source)).collect(),
             gaps: std::mem::take(&mut open.gaps),
             use_digest: userows::digest(&use_rows),
+            rewrites: logs::bounded(std::mem::take(&mut open.rewrites)),
         };
         fit(&mut window);
         for (place, series) in &open.series {
@@ -373,6 +381,24 @@ impl Open {
         }
     }
 
+    /// One leaf for each point: what is opened of one says nothing of its neighbours.
+    fn kept(&mut self, observation: &Observation, kept: &[Kept]) {
+        let tally = self.tally(observation.source);
+        tally.backfilled = tally.backfilled.saturating_add(u32::try_from(kept.len()).unwrap_or(u32::MAX));
+        let mut by_point: BTreeMap<u16, wire::Backfill> = BTreeMap::new();
+        for Kept { point, at_ms, reading } in kept {
+            let leaf = by_point.entry(*point).or_default();
+            leaf.point = u32::from(*point);
+            leaf.at_ms.push(*at_ms);
+            leaf.readings.push(wire_reading(reading));
+        }
+        let dt_ms = clamp(self.dt(observation.at_ms));
+        for leaf in by_point.into_values() {
+            let what = Some(wire::leaf::What::Backfill(leaf));
+            self.came(&wire::Leaf { source: observation.source.into(), dt_ms, what });
+        }
+    }
+
     fn gap(&mut self, source: u16, cause: Cause, from_ms: i64, to_ms: i64) {
         let seconds = |ms: i64| i32::try_from((ms - self.start_ms).div_euclid(1000)).unwrap_or(0);
         let (from_s, to_s) = (seconds(from_ms), seconds(to_ms).max(seconds(from_ms)));
@@ -430,6 +456,7 @@ impl Open {
             rtt_spread_us,
             offline: u32::from(!tally.map_or(0, |tally| tally.online) & ALL_MINUTES),
             rows: tally.map_or(0, |tally| tally.rows),
+            backfilled: tally.map_or(0, |tally| tally.backfilled),
         }
     }
 }
@@ -463,9 +490,9 @@ fn fit(window: &mut wire::Window) {
     }
 }
 
-/// Local date of a moment, days since 1970-01-01.
+/// Local date of a moment, days since 1970-01-01; 0 for one further away than days are counted.
 pub fn local_day(wall_ms: i64, utc_offset_minutes: i32) -> i32 {
-    let local = wall_ms + i64::from(utc_offset_minutes) * 60_000;
+    let local = wall_ms.saturating_add(i64::from(utc_offset_minutes) * 60_000);
     i32::try_from(local.div_euclid(86_400_000)).unwrap_or(0)
 }
 

@@ -129,6 +129,7 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
             contents.push(("leaves", window.leaf_count.to_string()));
             contents.push(("root", hex(&window.root)));
             contents.push(("gaps", window.gaps.len().to_string()));
+            contents.push(("rewrites of logs and tables", window.rewrites.len().to_string()));
         }
         Payload::Manifest(body) => contents.push(("sources", body.sources.len().to_string())),
         Payload::Outage(outage) => {

@@ -9,4 +9,6 @@ mod full;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod plant;

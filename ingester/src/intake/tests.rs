@@ -390,6 +390,31 @@ fn anchors_are_known_and_going_back_is_a_finding() {
 }
 
 #[test]
+fn a_rewritten_history_is_a_finding_and_a_retention_is_none() {
+    use wire::RewriteKind::{Cut, Edited, Removed, Replaced, Trimmed};
+    let rewritten = set([Finding::HistoryRewritten]);
+    for (kinds, expected) in [
+        (vec![Edited], rewritten.clone()),
+        (vec![Cut], rewritten.clone()),
+        (vec![Replaced], rewritten.clone()),
+        (vec![Trimmed, Removed], rewritten),
+        (vec![Trimmed], set([])),
+        (vec![], set([])),
+    ] {
+        let (mut city, mut gateway) = begun();
+        let rewrite = |kind: &wire::RewriteKind| wire::Rewrite {
+            source: 1,
+            kind: (*kind).into(),
+            ..Default::default()
+        };
+        let window = wire::Window { rewrites: kinds.iter().map(rewrite).collect(), ..gateway.window() };
+        let window = gateway.sign(WINDOW, window.encode_to_vec());
+        city.give(&gateway, &window);
+        assert_eq!(findings(&city).pop().unwrap(), expected, "{kinds:?}");
+    }
+}
+
+#[test]
 fn only_the_use_rows_that_the_window_names_are_stored() {
     let mut table = userows::UseTable::default();
     let actor = table.actor([1; 8], wire::ActorClass::Human, wire::ExclusionReason::None);

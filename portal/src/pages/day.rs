@@ -119,6 +119,7 @@ fn fill(row: &mut Row, page: &Page, firm: &Firm, entry: &Entry, window: &wire::W
     row.gaps = rows::gaps(page, window, offset, firm.names(entry.agent))
         .into_iter()
         .map(|gap| format!("{} {} {}", gap.name, gap.cause, gap.from))
+        .chain(rows::rewrites(page, window, firm.names(entry.agent)))
         .collect();
     row.uses = uses(page, firm, entry);
 }

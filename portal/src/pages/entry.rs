@@ -50,6 +50,7 @@ struct WindowPart {
     shapes: Vec<ShapeLine>,
     logs: Vec<LogLine>,
     gaps: Vec<GapRow>,
+    rewrites: Vec<String>,
     uses: Vec<UseLine>,
     uses_state: &'static str,
 }
@@ -212,6 +213,7 @@ impl WindowPart {
             shapes: raw.shapes.iter().map(|row| ShapeLine::new(page.lang, row, raw, names)).collect(),
             logs: raw.logs.iter().map(|row| LogLine::new(page, row, names)).collect(),
             gaps: rows::gaps(page, raw, firm.offset_minutes(), names),
+            rewrites: rows::rewrites(page, raw, names),
             uses: uses.unwrap_or_default(),
             uses_state,
         }

@@ -227,6 +227,21 @@ pub(super) fn gaps(page: &Page, raw: &wire::Window, offset: i32, names: &Names) 
     raw.gaps.iter().map(row).collect()
 }
 
+/// "考勤系统 内容被修改，位置 70 – 75": what had been read and is not there as it was.
+pub(super) fn rewrites(page: &Page, raw: &wire::Window, names: &Names) -> Vec<String> {
+    let row = |rewrite: &wire::Rewrite| {
+        let (name, what) = (names.source(rewrite.source), words::rewrite(page.lang, rewrite.kind()));
+        let place = page.lang.pick("位置", "position");
+        let sep = page.lang.pick("，", ", ");
+        let rows = match rewrite.rows {
+            0 => String::new(),
+            rows => format!("{sep}{rows} {}", page.lang.pick("行", "rows")),
+        };
+        format!("{name} {what}{sep}{place} {} – {}{rows}", rewrite.from, rewrite.to)
+    };
+    raw.rewrites.iter().map(row).collect()
+}
+
 /// "设备无应答 (B)".
 pub(super) fn cause(lang: Lang, letter: u32) -> String {
     let cause = Cause::of_letter(letter);

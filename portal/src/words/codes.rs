@@ -1,7 +1,9 @@
 //! Words for the codes of the wire and the ledger. A new code does not compile until it has its words here.
 
 use ledger::Finding;
-use proof::wire::{ActionClass, ActorClass, End, ExclusionReason, Origin, Outcome, Role, Share, SourceKind};
+use proof::wire::{
+    ActionClass, ActorClass, End, ExclusionReason, Origin, Outcome, RewriteKind, Role, Share, SourceKind,
+};
 
 use crate::lang::Lang;
 
@@ -58,6 +60,25 @@ pub(crate) fn finding(lang: Lang, finding: Finding) -> &'static str {
         Finding::ProofsLost => {
             lang.pick("此前已封存的用证因存储损坏而遗失", "proofs sealed before it were lost with the store")
         }
+        Finding::HistoryRewritten => lang.pick(
+            "已读取过的日志或数据表记录后来被改动",
+            "what had been read of a log or table was changed later",
+        ),
+    }
+}
+
+/// What became of what had been read of a log or table.
+pub(crate) fn rewrite(lang: Lang, kind: RewriteKind) -> &'static str {
+    match kind {
+        RewriteKind::Unspecified => lang.pick("已读内容被改动", "changed below what had been read"),
+        RewriteKind::Edited => lang.pick("已读内容被修改", "edited below what had been read"),
+        RewriteKind::Cut => lang.pick("已读内容被截去", "the end of what had been read is gone"),
+        RewriteKind::Replaced => {
+            lang.pick("文件被替换，已读内容不复存在", "replaced; what had been read is gone")
+        }
+        RewriteKind::Removed => lang.pick("已读记录被删除", "rows that had been read were removed"),
+        RewriteKind::Trimmed => lang
+            .pick("最早的记录已清理（常见于保留期设置）", "the oldest rows are gone, as a retention does it"),
     }
 }
 
@@ -79,6 +100,8 @@ pub(crate) fn source_kind(kind: SourceKind) -> &'static str {
         SourceKind::Opcua => "OPC UA",
         SourceKind::Log => "Log",
         SourceKind::Table => "Table",
+        SourceKind::Mqtt => "MQTT",
+        SourceKind::Syslog => "Syslog",
     }
 }
 

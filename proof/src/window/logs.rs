@@ -15,6 +15,9 @@ const LIVE_MS: i64 = 15 * 60_000;
 /// Most (module, action, actor class) counts of one log in one window; the rest is counted as "other".
 const MAX_CLASSES: usize = 64;
 
+/// Most rewrites told one by one in one window.
+const MAX_REWRITES: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct LogTally {
     span: Option<(u64, u64)>,
@@ -40,6 +43,13 @@ impl Open {
         let rows = u32::try_from(records.records.len()).unwrap_or(u32::MAX);
         let tally = self.tally(observation.source);
         tally.rows = tally.rows.saturating_add(rows);
+        self.rewrites.extend(records.rewrites.iter().map(|rewrite| wire::Rewrite {
+            source: observation.source.into(),
+            kind: rewrite.kind.into(),
+            from: rewrite.from,
+            to: rewrite.to,
+            rows: rewrite.rows,
+        }));
         self.logs.entry(observation.source).or_default().looked(records);
         for record in &records.records {
             let account = record.account.as_deref().filter(|account| !account.is_empty());
@@ -71,7 +81,8 @@ impl Open {
             None => (ActorClass::Excluded, ExclusionReason::NoActor),
         };
         let event_ms = record.event_ms.unwrap_or(observation.at_ms);
-        let lag_ms = observation.at_ms - event_ms;
+        // An event's time is what a device or a table says it is: any number.
+        let lag_ms = observation.at_ms.saturating_sub(event_ms);
         let live = followed && (-LIVE_MS..=LIVE_MS).contains(&lag_ms);
         let actor = self.use_table.actor(pseudonym.unwrap_or_default(), class, reason);
         let offset_minutes = i32::try_from(offset_ms / 60_000).unwrap_or(0);
@@ -83,7 +94,7 @@ impl Open {
             origin: if live { Origin::Live } else { Origin::Backfill }.into(),
             day: local_day(event_ms, offset_minutes),
         };
-        let minute = (event_ms + offset_ms).rem_euclid(86_400_000) / 60_000;
+        let minute = event_ms.saturating_add(offset_ms).rem_euclid(86_400_000) / 60_000;
         let minute = u16::try_from(minute).expect("a day has 1440 minutes");
         if !self.use_table.count(key, minute) {
             self.logs.entry(observation.source).or_default().overflown = true;
@@ -110,6 +121,27 @@ impl Open {
     }
 }
 
+/// Rewrites as a window has room for them: when there are more, one for each source, which spans all of its own under
+/// the first of their kinds, in the order of the kinds.
+pub(super) fn bounded(rewrites: Vec<wire::Rewrite>) -> Vec<wire::Rewrite> {
+    if rewrites.len() <= MAX_REWRITES {
+        return rewrites;
+    }
+    let mut spans: BTreeMap<u32, wire::Rewrite> = BTreeMap::new();
+    for rewrite in rewrites {
+        spans
+            .entry(rewrite.source)
+            .and_modify(|span| {
+                span.kind = span.kind.min(rewrite.kind);
+                span.from = span.from.min(rewrite.from);
+                span.to = span.to.max(rewrite.to);
+                span.rows = span.rows.saturating_add(rewrite.rows);
+            })
+            .or_insert(rewrite);
+    }
+    spans.into_values().collect()
+}
+
 impl LogTally {
     pub(super) fn overflown(&self) -> bool {
         self.overflown
@@ -131,11 +163,11 @@ impl LogTally {
         *self.classes.entry(place).or_default() += 1;
         let Some(event_ms) = record.event_ms else { return };
         *self.seconds.entry(event_ms.div_euclid(1000)).or_default() += 1;
-        let lag = (seen_ms - event_ms).max(0) / 1000;
+        let lag = seen_ms.saturating_sub(event_ms).max(0) / 1000;
         self.lags_s.push(u32::try_from(lag).unwrap_or(u32::MAX));
         let Some(pseudonym) = pseudonym.filter(|_| is_human(class)) else { return };
         self.by_account.entry(pseudonym).or_default().push(event_ms);
-        let dt_ms = event_ms - window_ms;
+        let dt_ms = event_ms.saturating_sub(window_ms);
         if record.is_human_key_action() && (0..crate::WINDOW_MS).contains(&dt_ms) {
             self.events |= 1 << minute_of(dt_ms);
         }
@@ -193,7 +225,7 @@ impl LogTally {
             let mut sorted = events.clone();
             sorted.sort_unstable();
             #[expect(clippy::cast_precision_loss, reason = "gaps of a window are small")]
-            gaps.extend(sorted.windows(2).map(|pair| (pair[1] - pair[0]) as f64));
+            gaps.extend(sorted.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64));
         }
         if gaps.is_empty() {
             return (0, 0);

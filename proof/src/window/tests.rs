@@ -2,9 +2,9 @@ use super::*;
 use crate::envelope::{Envelope, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::keys::SigningKey;
-use crate::observation::{Record, Records};
+use crate::observation::{Record, Records, Rewrite};
 use crate::payload::Payload;
-use crate::wire::{ActionClass, ActorClass, ExclusionReason};
+use crate::wire::{ActionClass, ActorClass, ExclusionReason, RewriteKind};
 
 /// A ten-minute mark.
 const START: i64 = 2_000_000 * WINDOW_MS;
@@ -117,6 +117,48 @@ fn the_same_observations_give_the_same_bytes() {
 }
 
 #[test]
+fn rewritten_history_stands_in_the_window_and_many_of_a_kind_are_joined() {
+    let rewrite = |kind, at: u64| Rewrite { kind, from: at, to: at + 5, rows: 0 };
+    let seal = |rewrites: Vec<Rewrite>| {
+        let mut windows = windows(0, 2);
+        let mut seen = look(2, 10_000, Vec::new());
+        seen.what = What::Records(Records { from: 900, to: 900, rewrites, ..Records::default() });
+        windows.observe(&seen).unwrap();
+        windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap().window.rewrites
+    };
+    let told =
+        |kind: RewriteKind, from, to| wire::Rewrite { source: 2, kind: kind.into(), from, to, rows: 0 };
+    let one = told(RewriteKind::Cut, 70, 75);
+    assert_eq!(seal(vec![rewrite(RewriteKind::Cut, 70)]), [one]);
+    let mut many: Vec<_> = (0..70).map(|at| rewrite(RewriteKind::Edited, 10 * at)).collect();
+    many.push(rewrite(RewriteKind::Cut, 70));
+    assert_eq!(seal(many), [told(RewriteKind::Edited, 0, 695)]);
+}
+
+#[test]
+fn what_a_server_kept_is_committed_to_and_counts_for_nothing() {
+    let mut windows = windows(1, 0);
+    windows.observe(&silent(1, 10_000, Cause::NoAnswer)).unwrap();
+    let kept = |point, at_ms| {
+        let reading = Reading { quality: Quality::Good, raw: vec![1], value: Some(1.0) };
+        Kept { point, at_ms, reading }
+    };
+    let past = vec![kept(0, START - 5_000), kept(1, START - 5_000), kept(0, START - 4_000)];
+    let what = What::Kept(past);
+    windows.observe(&Observation { source: 1, at_ms: START + 30_000, rtt_us: None, what }).unwrap();
+    let unknown = What::Kept(vec![kept(2, START)]);
+    let unknown = Observation { source: 1, at_ms: START + 30_000, rtt_us: None, what: unknown };
+    assert_eq!(windows.observe(&unknown), Err(Misplaced::Unknown));
+    let window = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap().window;
+    let row = window.sources[0];
+    assert_eq!((row.ok, row.err, row.backfilled, row.online()), (0, 1, 3, 0));
+    // The silence goes on, no shape was made of it, and there is a leaf for the failed question and each point.
+    assert_eq!((window.gaps[0].from_s, window.gaps[0].to_s), (10, 600));
+    assert!(window.shapes.is_empty());
+    assert_eq!(window.leaf_count, 3);
+}
+
+#[test]
 fn what_comes_late_stands_where_its_time_says_under_the_blind_of_its_arrival() {
     let mut windows = windows(1, 0);
     windows.observe(&cycle(1, 20_000, 1.0)).unwrap();
@@ -198,6 +240,21 @@ fn old_records_are_backfill_and_unnamed_ones_are_nobody() {
 }
 
 #[test]
+fn an_event_of_any_time_whatsoever_is_counted_and_sealed() {
+    let day = 86_400_000;
+    let times = [i64::MIN, i64::MAX, i64::from(i32::MIN) * day, i64::from(i32::MAX) * day, 0];
+    for (first, second) in times.iter().flat_map(|first| times.map(|second| (*first, second))) {
+        let mut windows = windows(0, 1);
+        let records = vec![record(0, first, "wang01"), record(50, second, "wang01")];
+        windows.observe(&look(1, 60_000, records)).unwrap();
+        let sealed = windows.seal(START + WINDOW_MS, 605_000, wire::End::Mark).unwrap();
+        let rows = userows::parse(&sealed.use_rows).unwrap();
+        assert_eq!(rows.iter().map(|row| row.count).sum::<u32>(), 2, "{first} {second}");
+        assert!(rows.iter().all(|row| row.origin == wire::Origin::Backfill), "{first} {second}");
+    }
+}
+
+#[test]
 fn a_proof_of_12_sources_and_2_logs_takes_at_most_1_kib() {
     let mut windows = windows(12, 2);
     for at in 0..60_i64 {
@@ -264,7 +321,9 @@ fn a_window_of_as_many_sources_as_a_manifest_may_have_fits_whatever_they_did() {
         rtt_median_us: u32::MAX,
         rtt_spread_us: u32::MAX,
         offline: 0x3ff,
-        rows: 30_000,
+        // A source is a log or a device.
+        rows: if source > 800 { 30_000 } else { 0 },
+        backfilled: if source > 800 { 0 } else { 30_000 },
     };
     let class = |action| wire::ClassCount { module: 250, action, actor_class: 3, count: 30_000 };
     let log = |source| wire::LogRow {
@@ -284,6 +343,7 @@ fn a_window_of_as_many_sources_as_a_manifest_may_have_fits_whatever_they_did() {
         biggest_batch: 30_000,
         events: 0x3ff,
     };
+    let rewrite = |source| wire::Rewrite { source, kind: 1, from: 1 << 40, to: 1 << 40, rows: 0 };
     let gap = |source| wire::Gap { source, cause: 88, from_s: 1, to_s: 600 };
     let mut window = wire::Window {
         root: vec![1; 32],
@@ -291,6 +351,7 @@ fn a_window_of_as_many_sources_as_a_manifest_may_have_fits_whatever_they_did() {
         sources: (1..=1_000).map(source).collect(),
         logs: (801..=1_000).map(log).collect(),
         gaps: (1..=64).map(gap).collect(),
+        rewrites: (801..=1_000).map(rewrite).collect(),
         shapes: vec![wire::ShapeRow { levels: vec![1; 5], tag: vec![1; 8], ..Default::default() }; 64],
         ..Default::default()
     };

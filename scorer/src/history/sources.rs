@@ -162,8 +162,8 @@ impl SourceView {
 
     pub(crate) fn is_log(&self) -> bool {
         match self.kind {
-            SourceKind::Log | SourceKind::Table => true,
-            SourceKind::Modbus | SourceKind::Opcua | SourceKind::Unspecified => false,
+            SourceKind::Log | SourceKind::Table | SourceKind::Syslog => true,
+            SourceKind::Modbus | SourceKind::Opcua | SourceKind::Mqtt | SourceKind::Unspecified => false,
         }
     }
 }

@@ -172,8 +172,12 @@ fn strips(page: &Page, firm: &Firm) -> Vec<StripPart> {
                 .find(|d| d.agent == Some(source.agent) && d.source == Some(source.source));
             let names = firm.names(source.agent);
             // A machine that is watched and stands in nobody's declaration is no log.
-            let nameless =
-                if source.kind == SourceKind::Log { page.w.business_log } else { page.w.undeclared_device };
+            let nameless = match source.kind {
+                SourceKind::Log | SourceKind::Table | SourceKind::Syslog => page.w.business_log,
+                SourceKind::Modbus | SourceKind::Opcua | SourceKind::Mqtt | SourceKind::Unspecified => {
+                    page.w.undeclared_device
+                }
+            };
             let name = device.map_or_else(|| nameless.to_owned(), |d| d.name.clone());
             let about =
                 format!("{} {}{}", page.w.source, names.source(source.source), about(page, source, device));
@@ -194,8 +198,10 @@ fn about(page: &Page, source: &SourceStrip, device: Option<&DeviceStrip>) -> Str
     let w = page.w;
     let Some(device) = device else {
         return match source.kind {
-            SourceKind::Log | SourceKind::Table | SourceKind::Unspecified => String::new(),
-            SourceKind::Modbus | SourceKind::Opcua => format!(" · {}", w.device),
+            SourceKind::Log | SourceKind::Table | SourceKind::Syslog | SourceKind::Unspecified => {
+                String::new()
+            }
+            SourceKind::Modbus | SourceKind::Opcua | SourceKind::Mqtt => format!(" · {}", w.device),
         };
     };
     let sum = |of: fn(&scorer::assessment::DeviceDay) -> u32| -> u64 {

@@ -1,4 +1,5 @@
-//! Prints how many proofs one core verifies and makes durable. `cargo run --release -p ingester --example measure [folder]`
+//! Prints how many proofs one core verifies and makes durable.
+//! `cargo run --release -p ingester --example measure_ingest [folder]`
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 

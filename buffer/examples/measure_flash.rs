@@ -1,5 +1,5 @@
 //! Prints what the store costs on this disk: flushes a second with every one synced, and bytes written for a sealed
-//! window of 12 sources at 60 polls. `cargo run --release -p buffer --example measure [folder]`
+//! window of 12 sources at 60 polls. `cargo run --release -p buffer --example measure_flash [folder]`
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
