@@ -1,17 +1,28 @@
-//! The log collector: follows one file, through renames, and turns its lines into records.
+//! The log collector: follows one file or those behind a pattern, through rotations, and turns their lines into records.
 //!
 //! Each record is handed over once: where reading stands travels with the records as a bookmark, and a collector
-//! made from that bookmark goes on exactly there. `tail.rs` is the file, `lines.rs` the pure part.
+//! made from that bookmark goes on exactly there. What had been read and is not there as it was is told as a rewrite.
+//! `tail.rs` is the look, `fate.rs` what became of a file, `file.rs` one file; `lines.rs`, `forms.rs`, `text.rs` and
+//! `split.rs` are the pure part.
 //!
 //! Deliberately absent: watching by inotify (a look each cadence sees everything inotify would, and cannot overflow),
-//! compressed old files, records that span lines, and several files behind one pattern.
+//! and reading packed files.
 
+mod blocks;
 mod bookmark;
+mod fate;
+mod file;
+mod forms;
+pub mod fuzz;
 pub mod lines;
+mod places;
+mod recheck;
 mod rules;
+pub mod sample;
+mod split;
 mod tail;
-
-use std::path::PathBuf;
+pub(crate) mod text;
+mod time;
 
 use proof::{Cause, What};
 use tokio_util::sync::CancellationToken;
@@ -20,14 +31,15 @@ use crate::manifest::{LogFile, Source};
 use crate::{BuildError, CollectError, Collector, Probe, Running, SampleSender};
 use bookmark::Bookmark;
 use lines::Reader;
+use places::Places;
 pub(crate) use rules::complaints;
 use tail::{Batch, Tail};
 
-/// Follows one log file.
+/// Follows one log.
 pub struct LogCollector {
     source: u16,
     cadence_ms: i64,
-    path: PathBuf,
+    places: Places,
     reader: Reader,
     /// Of what was handed over last.
     bookmark: Option<Bookmark>,
@@ -46,8 +58,9 @@ impl LogCollector {
         Ok(Self {
             source: source.index,
             cadence_ms: i64::try_from(source.cadence.as_millis()).unwrap_or(i64::MAX),
-            path: file.path.clone(),
-            reader: Reader::new(file)?,
+            places: Places::new(file)
+                .map_err(|why| BuildError::Pattern { pattern: file.path.display().to_string(), why })?,
+            reader: Reader::new(&file.text)?,
             bookmark,
             tail: None,
         })
@@ -57,7 +70,10 @@ impl LogCollector {
     async fn look(&mut self) -> std::io::Result<Batch> {
         let mut tail = match self.tail.take() {
             Some(tail) => tail,
-            None => Tail::new(self.path.clone(), self.reader.clone(), self.bookmark.clone()),
+            None => {
+                let hour = u32::try_from(3_600_000 / self.cadence_ms.max(1)).unwrap_or(u32::MAX);
+                Tail::new(self.places.clone(), self.reader.clone(), self.bookmark.clone(), hour)
+            }
         };
         let looked = tokio::task::spawn_blocking(move || (tail.look(), tail)).await;
         let (batch, tail) = looked.map_err(std::io::Error::other)?;
@@ -120,22 +136,33 @@ fn cause(error: &std::io::Error) -> Cause {
     if error.kind() == std::io::ErrorKind::PermissionDenied { Cause::Refused } else { Cause::Fault }
 }
 
-/// Reads the end of a log and shows what is made of it.
+/// Reads the end of a log, of several the one written to last, and shows what is made of it.
 pub(crate) async fn probe(source: &Source, file: &LogFile) -> Result<Probe, CollectError> {
     let path = file.path.display().to_string();
     let unusable = |why: String| CollectError::Unreadable { endpoint: path.clone(), why };
-    let reader = Reader::new(file).map_err(|error| unusable(daemon::chain(&error)))?;
+    let reader = Reader::new(&file.text).map_err(|error| unusable(daemon::chain(&error)))?;
+    let places = Places::new(file).map_err(unusable)?;
     let fields = reader.fields().to_vec();
-    let from = file.path.clone();
-    let read = tokio::task::spawn_blocking(move || tail::last_lines(from, reader)).await;
-    let records = read.map_err(|error| unusable(error.to_string()))?.map_err(|error| {
-        let (cause, path, why) = (cause(&error), path.clone(), error.to_string());
-        if cause == Cause::Missing {
-            return CollectError::Missing { path };
-        }
-        if cause == Cause::Refused { CollectError::Refused { endpoint: path, why } } else { unusable(why) }
-    })?;
-    Ok(Probe { source: source.index, fields, records: Some(records), ..Probe::default() })
+    let read = tokio::task::spawn_blocking(move || {
+        let entries = places.list(&|_| false)?.entries.into_iter().filter(|entry| entry.is_home);
+        let newest = entries.max_by_key(|entry| entry.written_ms);
+        let newest = newest.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+        tail::last_lines(&newest.path, reader)
+    });
+    let (records, lines, unparsed, not_understood) =
+        read.await.map_err(|error| unusable(error.to_string()))?.map_err(|error| {
+            let (cause, path, why) = (cause(&error), path.clone(), error.to_string());
+            if cause == Cause::Missing {
+                return CollectError::Missing { path };
+            }
+            if cause == Cause::Refused {
+                CollectError::Refused { endpoint: path, why }
+            } else {
+                unusable(why)
+            }
+        })?;
+    let records = Some((records, lines, unparsed));
+    Ok(Probe { source: source.index, fields, records, not_understood, ..Probe::default() })
 }
 
 #[cfg(test)]

@@ -1,32 +1,39 @@
 //! A parser, its rules and account classes, compiled.
 
+use std::ops::Range;
+
 use jiff::tz::Offset;
-use proof::wire::{ActionClass, ActorClass, ExclusionReason};
 use regex::Regex;
 
-use crate::manifest::{AccountClass, Form, LogFile, Match, Parser, Rule, Zone};
-
-/// What is wrong: key below the `log` table, and problem.
-pub(crate) type Found = Vec<(String, String)>;
+use crate::classes::{Classes, Found, Places, regex};
+use crate::manifest::{Form, LogText, Parser, Zone};
 
 /// Everything that decides what a line of one log is.
 pub(super) struct Rules {
     pub(super) cut: Cut,
-    /// Of the line's fields, then of the extracted ones.
+    /// Of what a line has before it is cut, then of the line's fields, then of the extracted ones.
     pub(super) names: Vec<String>,
+    /// Which of them are cut out of the line.
+    pub(super) cut_fields: Range<usize>,
     pub(super) skip: Option<Regex>,
+    /// What the first line of a record is known by, where records have several.
+    pub(super) start: Option<Regex>,
     /// From which field, and how.
     pub(super) extract: Vec<(usize, Regex)>,
-    /// Field, format, and the zone unless the line says it.
-    pub(super) time: Option<(usize, String, Option<Offset>)>,
+    pub(super) time: Option<Time>,
     pub(super) account: Option<usize>,
-    pub(super) nobody: Vec<String>,
-    pub(super) accounts: Vec<(Test, ActorClass, ExclusionReason)>,
-    pub(super) rules: Vec<(u16, ActionClass, Conditions)>,
+    pub(super) classes: Classes,
 }
 
-/// Fields, and what must hold of each.
-pub(super) type Conditions = Vec<(usize, Test)>;
+/// Where the event's time stands.
+pub(super) struct Time {
+    pub(super) at: usize,
+    /// A second field that belongs to it.
+    pub(super) plus: Option<usize>,
+    pub(super) format: String,
+    /// The zone, unless the line says it.
+    pub(super) offset: Option<Offset>,
+}
 
 /// How a line is cut.
 pub(super) enum Cut {
@@ -34,91 +41,79 @@ pub(super) enum Cut {
     Pattern(Regex, Vec<usize>),
     /// Delimiter and quote.
     Delimited(u8, Option<u8>),
+    /// The same, with a line that names the columns.
+    Headed(u8, Option<u8>),
+    W3c,
+    Json,
+    KeyValue,
 }
 
-/// How a text is compared.
-pub(super) enum Test {
-    Exact(String),
-    Prefix(String),
-    Finds(Regex),
-}
-
-impl Test {
-    pub(super) fn holds(&self, text: &str) -> bool {
-        match self {
-            Self::Exact(expected) => text == expected,
-            Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
-            Self::Finds(regex) => regex.is_match(text),
-        }
-    }
-}
-
-/// What is wrong with a log's parser, rules and accounts.
-pub(crate) fn complaints(file: &LogFile) -> Found {
-    Rules::compile(file).err().unwrap_or_default()
+/// What is wrong with a log's parser, rules and accounts. `before` are fields that a line has before it is cut.
+pub(crate) fn complaints(text: &LogText, before: &[&str]) -> Found {
+    Rules::compile(text, before).err().unwrap_or_default()
 }
 
 impl Rules {
     /// Compiles, or says everything that is wrong (at least one thing).
-    pub(super) fn compile(file: &LogFile) -> Result<Self, Found> {
+    pub(super) fn compile(text: &LogText, before: &[&str]) -> Result<Self, Found> {
         let mut found = Found::new();
-        let parser = &file.parser;
-        let mut names = Vec::new();
-        let cut = cut(parser, &mut names, &mut found);
+        let parser = &text.parser;
+        let mut own = Vec::new();
+        let cut = cut(parser, &mut own, &mut found);
+        let mut names: Vec<String> = before.iter().map(|name| (*name).to_owned()).collect();
+        names.extend(own);
+        let cut_end = names.len();
         let skip = parser.skip.as_deref().and_then(|pattern| regex("parser: skip", pattern, &mut found));
+        let start = parser.start.as_deref().and_then(|pattern| regex("parser: start", pattern, &mut found));
         let extract = extract(parser, &mut names, &mut found);
         if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
             found.push(("parser".into(), format!("names the field `{twice}` twice")));
         }
-        let places = Places { parser: &parser.name, names: &names };
+        let places = Places { kind: "parser", of: &parser.name, names: &names };
         let time = parser.time.as_ref().and_then(|time| {
             let offset = match time.zone {
-                Zone::Local => Some(Offset::from_seconds(file.utc_offset_minutes * 60).ok()?),
+                Zone::Local => Some(Offset::from_seconds(text.utc_offset_minutes * 60).ok()?),
                 Zone::Utc => Some(Offset::UTC),
                 Zone::Line => None,
             };
             let at = places.find("parser: time.field", &time.field, &mut found)?;
-            Some((at, time.format.clone(), offset))
+            let plus = match &time.plus {
+                None => None,
+                Some(plus) => Some(places.find("parser: time.plus", plus, &mut found)?),
+            };
+            Some(Time { at, plus, format: time.format.clone(), offset })
         });
         let account = parser.account.as_ref();
         let account = account.and_then(|field| places.find("parser: account.field", field, &mut found));
-        let rules = rules(&file.rules, &places, &mut found);
-        let accounts = accounts(&file.accounts, &mut found);
+        let classes = Classes::compile(&text.rules, &text.accounts, &parser.nobody, &places, &mut found);
         match cut {
             Some(cut) if found.is_empty() => {
-                let nobody = parser.nobody.clone();
-                Ok(Self { cut, names, skip, extract, time, account, nobody, accounts, rules })
+                let cut_fields = before.len()..cut_end;
+                Ok(Self { cut, names, cut_fields, skip, start, extract, time, account, classes })
             }
             _ => Err(found),
         }
     }
 }
 
-/// The fields of a parser, by name.
-struct Places<'a> {
-    parser: &'a str,
-    names: &'a [String],
-}
-
-impl Places<'_> {
-    fn find(&self, key: &str, name: &str, found: &mut Found) -> Option<usize> {
-        let at = self.names.iter().position(|known| known == name);
-        if at.is_none() {
-            let known = self.names.join(", ");
-            found.push((
-                key.to_owned(),
-                format!("parser `{}` has no field `{name}`, only {known}", self.parser),
-            ));
-        }
-        at
-    }
-}
-
 fn cut(parser: &Parser, names: &mut Vec<String>, found: &mut Found) -> Option<Cut> {
     match &parser.form {
-        Form::Delimited { delimiter, quote, fields } => {
+        Form::Delimited { delimiter, quote, fields, header } => {
             names.clone_from(fields);
-            Some(Cut::Delimited(*delimiter, *quote))
+            let (delimiter, quote) = (*delimiter, *quote);
+            Some(if *header { Cut::Headed(delimiter, quote) } else { Cut::Delimited(delimiter, quote) })
+        }
+        Form::W3c(fields) => {
+            names.clone_from(fields);
+            Some(Cut::W3c)
+        }
+        Form::Json(fields) => {
+            names.clone_from(fields);
+            Some(Cut::Json)
+        }
+        Form::KeyValue(fields) => {
+            names.clone_from(fields);
+            Some(Cut::KeyValue)
         }
         Form::Pattern(pattern) => {
             let pattern = regex("parser: pattern", pattern, found)?;
@@ -138,7 +133,7 @@ fn extract(parser: &Parser, names: &mut Vec<String>, found: &mut Found) -> Vec<(
     let mut extract = Vec::new();
     for (at, wanted) in parser.extract.iter().enumerate() {
         let key = format!("parser: extract[{at}]");
-        let places = Places { parser: &parser.name, names };
+        let places = Places { kind: "parser", of: &parser.name, names };
         let from = places.find(&format!("{key}.from"), &wanted.from, found);
         let pattern = regex(&format!("{key}.pattern"), &wanted.pattern, found);
         if let Some(groups) = pattern.as_ref().map(Regex::captures_len).filter(|groups| *groups != 2) {
@@ -148,46 +143,4 @@ fn extract(parser: &Parser, names: &mut Vec<String>, found: &mut Found) -> Vec<(
         names.push(wanted.name.clone());
     }
     extract
-}
-
-fn rules(rules: &[Rule], places: &Places<'_>, found: &mut Found) -> Vec<(u16, ActionClass, Conditions)> {
-    let mut compiled = Vec::new();
-    for (at, rule) in rules.iter().enumerate() {
-        let mut when = Vec::new();
-        for (condition_at, condition) in rule.when.iter().enumerate() {
-            let key = format!("rules[{at}].when[{condition_at}]");
-            let field = places.find(&format!("{key}.field"), &condition.field, found);
-            when.extend(field.zip(test(&key, &condition.test, found)));
-        }
-        compiled.push((rule.module, rule.action, when));
-    }
-    compiled
-}
-
-fn accounts(classes: &[AccountClass], found: &mut Found) -> Vec<(Test, ActorClass, ExclusionReason)> {
-    let mut accounts = Vec::new();
-    for (at, class) in classes.iter().enumerate() {
-        let test = test(&format!("accounts[{at}]"), &class.matches, found);
-        accounts.extend(test.map(|test| (test, class.class, class.reason)));
-    }
-    accounts
-}
-
-fn test(key: &str, test: &Match, found: &mut Found) -> Option<Test> {
-    match test {
-        Match::Exact(text) => Some(Test::Exact(text.clone())),
-        Match::Prefix(text) => Some(Test::Prefix(text.clone())),
-        Match::Regex(pattern) => regex(&format!("{key}.regex"), pattern, found).map(Test::Finds),
-    }
-}
-
-fn regex(key: &str, pattern: &str, found: &mut Found) -> Option<Regex> {
-    match Regex::new(pattern) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            found.push((key.to_owned(), format!("`{pattern}` is not a regular expression: {why}")));
-            None
-        }
-    }
 }

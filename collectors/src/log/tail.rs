@@ -1,29 +1,25 @@
-//! The file: what it is, where reading stands in it, and what happens when it is renamed, truncated or gone.
+//! A log's files: what of them is new, in order, up to the bounds of one look.
 //!
-//! Everything here blocks; the collector calls it on a thread that may. A file that was renamed away is read to its
-//! end before its successor, and one look longer than needed, because its writer may still hold it.
+//! Everything here blocks; the collector calls it on a thread that may. Files that were renamed away are read before
+//! those that took their place, which wait one look longer than needed, because a writer may still hold the old one.
+//! What became of a file that is not where and what it was is decided in [`super::fate`].
 
-use std::ffi::OsStr;
-use std::fs::{File, Metadata};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::{DirEntryExt as _, FileExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 use proof::Record;
-use proof::observation::Records;
+use proof::observation::{Records, Rewrite};
 
-use super::bookmark::{Bookmark, HEAD, Print, TAIL};
-use super::lines::{Line, MAX_LINE, Reader};
+use super::bookmark::Bookmark;
+use super::file::{Chunk, Followed, Taken};
+use super::lines::{Columns, Reader};
+use super::places::{Listing, Places};
+use super::recheck::Recheck;
+use super::{sample, text};
 
-/// Most bytes of one look.
-pub(super) const MAX_BYTES: u64 = 4 * 1024 * 1024;
-/// Most lines of one look: some looks wait in memory at once.
-pub(super) const MAX_LINES: u32 = 2_000;
-/// Bytes read at once: a longest line and its end fit.
-const CHUNK: usize = 256 * 1024;
-/// Most entries of a folder that are looked at for a renamed file.
-const MAX_ENTRIES: usize = 10_000;
+/// Most files that are held open.
+const MAX_OPEN: usize = 64;
 
 /// One look's outcome.
 #[derive(Debug)]
@@ -34,344 +30,241 @@ pub(super) struct Batch {
     pub(super) caught_up: bool,
 }
 
-/// Follows one path.
+/// Follows a log.
 pub(super) struct Tail {
-    path: PathBuf,
-    reader: Reader,
-    /// Where an earlier run stopped, until its file has been looked for.
-    resume: Option<Bookmark>,
+    pub(super) places: Places,
+    pub(super) reader: Reader,
+    /// Looks of an hour.
+    hour: u32,
+    /// Oldest first.
+    pub(super) files: Vec<Followed>,
     /// Bytes read over all of the log's files.
-    total: u64,
-    current: Option<Current>,
+    pub(super) total: u64,
+    /// The latest of the files that were let go: what is not later is not new.
+    pub(super) forgotten: (u64, u64),
+    /// How many new files wait until others are let go.
+    waiting: usize,
+    recheck: Recheck,
+    /// The file that used up the last look: others come before it.
+    last: Option<(u64, u64)>,
     buffer: Vec<u8>,
 }
 
-/// The file being read.
-struct Current {
-    file: File,
-    device: u64,
-    inode: u64,
-    offset: u64,
-    in_long_line: bool,
-    /// The first bytes read, at most [`HEAD`].
-    head: Vec<u8>,
-    /// The last bytes read, at most [`TAIL`].
-    tail: Vec<u8>,
-    /// A look has found it renamed away and at its end.
-    rotated: bool,
-}
-
 impl Tail {
-    pub(super) fn new(path: PathBuf, reader: Reader, resume: Option<Bookmark>) -> Self {
-        let total = resume.as_ref().map_or(0, |mark| mark.total);
-        Self { path, reader, resume, total, current: None, buffer: Vec::new() }
+    /// Goes on from `resume`; `hour` is how many looks an hour has.
+    pub(super) fn new(places: Places, reader: Reader, resume: Option<Bookmark>, hour: u32) -> Self {
+        let resume = resume.unwrap_or_default();
+        let files = resume.files.into_iter().map(Followed::of).collect();
+        let (total, recheck) = (resume.total, Recheck::at(resume.checked));
+        let forgotten = resume.forgotten;
+        let (waiting, last, buffer) = (0, None, Vec::new());
+        Self { places, reader, hour, files, total, forgotten, waiting, recheck, last, buffer }
     }
 
     /// Reads what is new, up to the bounds of one look.
+    ///
+    /// # Errors
+    /// When nothing can be read; nothing has been taken then.
     pub(super) fn look(&mut self) -> io::Result<Batch> {
-        if self.current.is_none() {
-            self.current = Some(self.open()?);
-        }
-        self.check_rewritten()?;
-        let from = self.total;
-        let mut taken = Taken::default();
-        let mut caught_up = false;
-        while !taken.is_full() {
-            if self.read_chunk(&mut taken, false)? {
-                continue;
+        let known: BTreeSet<u64> = self.files.iter().map(|file| file.inode).collect();
+        let listing = self.places.list(&|inode| known.contains(&inode))?;
+        let mut rewrites = Vec::new();
+        self.place(&listing, &mut rewrites)?;
+        let held = self.settle();
+        let mut taken = Taken { total: self.total, ..Taken::default() };
+        let read = self.read(&held, &mut taken);
+        let nothing = taken.records.lines == 0 && rewrites.is_empty();
+        if nothing {
+            // One of many that cannot be read does not silence the others.
+            if self.files.len() <= 1 {
+                read?;
             }
-            let next = match self.successor() {
-                // What was read is handed over first; the next look fails the same way.
-                Err(_) if taken.records.lines > 0 => None,
-                next => next?,
-            };
-            let Some(next) = next else {
-                caught_up = true;
-                break;
-            };
-            // Nobody will end its last line any more.
-            while self.read_chunk(&mut taken, true)? {}
-            if !taken.is_full() {
-                self.current = Some(next);
+            if !self.files.iter().any(|file| !file.is_gone || file.unread() > 0) {
+                return Err(io::Error::from(io::ErrorKind::NotFound));
             }
         }
-        self.buffer.truncate(0);
+        let was_read = !taken.is_full();
+        if was_read {
+            self.recheck.look(&mut self.files, &mut rewrites);
+        }
+        let let_go = self.forget();
+        // While files wait for those before them the next look follows at once, if it can take up any.
+        let caught_up = was_read && (self.waiting == 0 || let_go == 0);
+        Ok(self.batch(taken, rewrites, caught_up))
+    }
+
+    fn batch(&mut self, taken: Taken, rewrites: Vec<Rewrite>, caught_up: bool) -> Batch {
         let mut records = taken.records;
-        (records.from, records.to) = (from, self.total);
-        let bookmark = self.current.as_ref().expect("a file was opened above").mark(self.total);
+        (records.from, records.to) = (self.total, taken.total);
+        self.total = taken.total;
+        self.buffer.truncate(0);
+        let files = self.files.iter().map(Followed::mark).collect();
+        let (checked, forgotten) = (self.recheck.mark(), self.forgotten);
+        let bookmark = Bookmark { total: self.total, checked, forgotten, files };
         records.bookmark = bookmark.encode();
-        Ok(Batch { records, bookmark, caught_up })
+        records.rewrites = rewrites;
+        Batch { records, bookmark, caught_up }
     }
 
-    /// Opens the file to go on with: the bookmark's, wherever it is now, else the one at the path.
-    fn open(&mut self) -> io::Result<Current> {
-        let at_path = File::open(&self.path).and_then(Current::new);
-        let Some(mark) = self.resume.clone() else { return at_path };
-        if let Some(resumed) = at_path.as_ref().ok().and_then(|current| current.resumed(&mark)) {
-            self.resume = None;
-            return Ok(resumed);
+    /// Finds every known file again and takes up new ones.
+    fn place(&mut self, listing: &Listing, rewrites: &mut Vec<Rewrite>) -> io::Result<()> {
+        let mut free: Vec<_> = listing.entries.iter().collect();
+        let mut lost = Vec::new();
+        for at in 0..self.files.len() {
+            let here = free.iter().position(|entry| self.files[at].is(entry));
+            let intact = here.map(|entry| self.is_intact(at, free[entry], rewrites)).transpose();
+            let intact = match (intact, here) {
+                (Ok(intact), _) => intact == Some(true),
+                // One of many that cannot be read does not silence the others: it is judged when it can be.
+                (Err(error), Some(entry)) if self.files.len() > 1 => {
+                    let file = &mut self.files[at];
+                    tracing::debug!(path = %file.path.display(), %error, "one file of a log cannot be read");
+                    file.found(free.remove(entry));
+                    file.stamp = None;
+                    continue;
+                }
+                (Err(error), _) => return Err(error),
+            };
+            match here {
+                Some(entry) if intact => match self.copied_unread(at, free[entry], &free)? {
+                    Some(copy) => self.go_on_in(at, free.remove(copy))?,
+                    None => self.files[at].found(free.remove(entry)),
+                },
+                Some(_) | None => lost.push(at),
+            }
         }
-        if let Some(resumed) = siblings(&self.path, Some(mark.inode))
-            .find_map(|(file, _)| Current::new(file).ok()?.resumed(&mark))
-        {
-            self.resume = None;
-            return Ok(resumed);
+        let mut dropped = Vec::new();
+        for at in lost {
+            if !self.decide(at, listing, &mut free, rewrites)? {
+                dropped.push(at);
+            }
         }
-        let current = at_path?;
-        self.resume = None;
-        tracing::warn!(path = %self.path.display(), "the file read before is gone; reading its successor from the beginning");
-        Ok(current)
-    }
-
-    /// Starts over when the file is not what was read of it: truncated, or written anew.
-    fn check_rewritten(&mut self) -> io::Result<()> {
-        let current = self.current.as_mut().expect("a file was opened before");
-        let size = current.file.metadata()?.len();
-        if size >= current.offset && current.tail_is_there()? {
-            return Ok(());
+        self.written_beside_a_copy(&mut free, rewrites)?;
+        self.waiting = self.take_up(&free);
+        for at in dropped.into_iter().rev() {
+            self.files.remove(at);
         }
-        tracing::warn!(path = %self.path.display(), read = current.offset, size, "log was truncated or rewritten");
-        (current.offset, current.in_long_line) = (0, false);
-        current.head.clear();
-        current.tail.clear();
+        // An empty one that was deleted may come back, by its inode, as the newest.
+        self.files.sort_by_key(|file| file.is_home && !file.is_gone);
         Ok(())
     }
 
-    /// The file to go on with after the current one has been read to its end; `None` while that is the current one.
-    fn successor(&mut self) -> io::Result<Option<Current>> {
-        let current = self.current.as_mut().expect("a file was opened before");
-        let at_path = match std::fs::metadata(&self.path) {
-            Ok(meta) if current.is(&meta) => {
-                current.rotated = false;
-                return Ok(None);
-            }
-            Ok(_) => Some(Current::new(File::open(&self.path)?)?),
-            // Renamed away, and its successor is not written yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && current.file.metadata()?.nlink() > 0 => {
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        // One look longer, counted from when its successor is there: until then its writer has nowhere else to write.
-        if at_path.is_some() && !current.rotated {
-            current.rotated = true;
-            return Ok(None);
-        }
-        let between = self.next_rotated(at_path.as_ref())?;
-        Ok(between.or(at_path))
-    }
-
-    /// The oldest file renamed away after the current one, when there was more than one renaming between two looks.
-    fn next_rotated(&self, at_path: Option<&Current>) -> io::Result<Option<Current>> {
-        let current = self.current.as_ref().expect("a file was opened before");
-        let written = modified(&current.file.metadata()?);
-        let newer = siblings(&self.path, None)
-            .filter(|(_, meta)| !current.is(meta) && modified(meta) > written)
-            .filter(|(_, meta)| at_path.is_none_or(|at_path| !at_path.is(meta)))
-            .min_by_key(|(_, meta)| modified(meta));
-        let Some((file, _)) = newer else { return Ok(None) };
-        // It has been quiet since it was renamed: no look longer is needed.
-        Current::new(file).map(|next| Some(Current { rotated: true, ..next }))
-    }
-
-    /// Reads one chunk and takes its whole lines; with `last` also what stands after the last line end.
-    /// `false` when there was nothing to take.
-    fn read_chunk(&mut self, taken: &mut Taken, last: bool) -> io::Result<bool> {
-        let current = self.current.as_mut().expect("a file was opened before");
-        self.buffer.resize(CHUNK, 0);
-        let mut filled = 0;
-        while filled < CHUNK {
-            match current.file.read_at(&mut self.buffer[filled..], current.offset + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let bytes = &self.buffer[..filled];
-        let mut at = 0;
-        while !taken.is_full() {
-            let rest = &bytes[at..];
-            let (line, length) = match rest.iter().position(|byte| *byte == b'\n') {
-                Some(end) => (&rest[..end], end + 1),
-                // A line without end: too long to wait for, or never to be ended.
-                None if rest.len() > MAX_LINE => {
-                    current.in_long_line = true;
-                    at = filled;
-                    break;
+    /// Files whose place was taken are read for one more look before who took it: whose homes to leave alone now.
+    fn settle(&mut self) -> BTreeSet<u64> {
+        let taken: BTreeSet<u64> =
+            self.files.iter().filter(|file| file.is_home && !file.is_gone).map(|file| file.home).collect();
+        let newest = self.files.iter().filter(|file| !file.is_gone).map(|file| file.written_ms).max();
+        let is_pattern = matches!(self.places, Places::Pattern { .. });
+        let mut held = BTreeSet::new();
+        for file in &mut self.files {
+            if (!file.is_home || file.is_gone) && taken.contains(&file.home) {
+                if !file.was_succeeded {
+                    held.insert(file.home);
+                    file.was_succeeded = true;
+                } else {
+                    file.is_ended = true;
                 }
-                None if last && !rest.is_empty() && filled < CHUNK => (rest, rest.len()),
-                None => break,
-            };
-            taken.line(&mut self.reader, self.total + at as u64, line, current.in_long_line);
-            current.in_long_line = false;
-            at += length;
+            } else if is_pattern && file.is_home {
+                // A file of a past day: nobody will end its last line.
+                file.is_ended =
+                    file.quiet >= self.hour && newest.is_some_and(|newest| newest > file.written_ms);
+            }
         }
-        current.advance(&bytes[..at]);
-        self.total += at as u64;
-        taken.bytes += at as u64;
-        Ok(at > 0)
+        held
+    }
+
+    /// Reads on in each file, the oldest first.
+    fn read(&mut self, held: &BTreeSet<u64>, taken: &mut Taken) -> io::Result<()> {
+        let mut order: Vec<_> = (0..self.files.len()).filter(|at| self.files[*at].unread() > 0).collect();
+        order.retain(|at| !(self.files[*at].is_home && held.contains(&self.files[*at].home)));
+        order.sort_by_key(|at| {
+            let file = &self.files[*at];
+            let is_last = self.last == Some((file.device, file.inode));
+            let is_pattern = matches!(self.places, Places::Pattern { .. });
+            (is_pattern && is_last, file.is_home && !file.is_gone, file.written_ms, *at)
+        });
+        self.last = None;
+        let mut failed = None;
+        for at in order {
+            let file = &mut self.files[at];
+            loop {
+                if taken.is_full() {
+                    self.last = Some((file.device, file.inode));
+                    return Ok(());
+                }
+                match file.read(&mut self.buffer, &mut self.reader, taken) {
+                    Ok(Chunk::Taken) => {}
+                    Ok(Chunk::Nothing) => break,
+                    Ok(Chunk::Changed) => {
+                        file.stamp = None;
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::debug!(path = %file.path.display(), %error, "one file of a log cannot be read");
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Lets go of what is over: files that are gone and read, as many of those that were read as there are new ones
+    /// that wait, and handles of those that rest. Returns how many made room for others.
+    fn forget(&mut self) -> usize {
+        let newest: BTreeMap<u64, u64> = self.files.iter().map(|file| (file.home, file.inode)).collect();
+        let is_one = matches!(self.places, Places::One(_));
+        self.files.retain(|file| {
+            // Who stands in its place next decides what became of it.
+            let waits = is_one && newest.get(&file.home) == Some(&file.inode);
+            !file.is_gone || waits || !file.is_ended || file.unread() > 0
+        });
+        let age = |file: &Followed| (file.written_ms, file.home);
+        let is_read = |file: &Followed| file.unread() == 0 && file.stamp.is_some();
+        let mut read: Vec<_> = self.files.iter().filter(|file| is_read(file)).map(age).collect();
+        read.sort_unstable();
+        read.truncate(self.waiting);
+        if let Some(last) = read.last() {
+            let (waiting, let_go) = (self.waiting, read.len());
+            tracing::info!(waiting, let_go, "a log has more files than can be followed at once");
+            self.forgotten = self.forgotten.max(*last);
+            self.files.retain(|file| !is_read(file) || age(file) > *last);
+        }
+        let most = (256 / self.files.len().max(1)).clamp(2, 32);
+        for file in &mut self.files {
+            file.blocks.shrink(most);
+        }
+        let mut open: Vec<_> = (0..self.files.len()).filter(|at| self.files[*at].handle.is_some()).collect();
+        if open.len() > MAX_OPEN {
+            open.sort_by_key(|at| (self.files[*at].is_gone, std::cmp::Reverse(self.files[*at].quiet)));
+            open.truncate(open.len() - MAX_OPEN);
+            open.into_iter().for_each(|at| self.files[at].handle = None);
+        }
+        read.len()
     }
 }
 
-impl Current {
-    fn new(file: File) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::other("is not a regular file"));
-        }
-        Ok(Self {
-            file,
-            device: meta.dev(),
-            inode: meta.ino(),
-            offset: 0,
-            in_long_line: false,
-            head: Vec::new(),
-            tail: Vec::new(),
-            rotated: false,
-        })
-    }
+/// Records, how many lines, how many of them were not understood, and those.
+pub(super) type LastLines = (Vec<Record>, u32, u32, Vec<String>);
 
-    fn is(&self, meta: &Metadata) -> bool {
-        (self.device, self.inode) == (meta.dev(), meta.ino())
-    }
-
-    /// At the bookmark's offset, when this is the bookmark's file. Same content at the same place is the same log even
-    /// when the inode changed (restored, moved to another disk); a nearly empty one is known by its inode alone.
-    fn resumed(&self, mark: &Bookmark) -> Option<Self> {
-        let same_inode = (self.device, self.inode) == (mark.device, mark.inode);
-        if !same_inode && mark.offset < TAIL as u64 {
-            return None;
-        }
-        let head = self.piece(0, usize::from(mark.head.length))?;
-        let before = mark.offset.checked_sub(u64::from(mark.tail.length))?;
-        let tail = self.piece(before, usize::from(mark.tail.length))?;
-        if Print::of(&head) != mark.head || Print::of(&tail) != mark.tail {
-            return None;
-        }
-        let file = self.file.try_clone().ok()?;
-        let (offset, in_long_line) = (mark.offset, mark.in_long_line);
-        Some(Self { file, offset, in_long_line, head, tail, ..*self })
-    }
-
-    /// `length` bytes from `at`, or `None` when they are not all there.
-    fn piece(&self, at: u64, length: usize) -> Option<Vec<u8>> {
-        let mut piece = vec![0; length];
-        self.file.read_exact_at(&mut piece, at).ok().map(|()| piece)
-    }
-
-    fn tail_is_there(&self) -> io::Result<bool> {
-        let mut there = [0; TAIL];
-        let there = &mut there[..self.tail.len()];
-        match self.file.read_exact_at(there, self.offset - self.tail.len() as u64) {
-            Ok(()) => Ok(there == self.tail.as_slice()),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn advance(&mut self, read: &[u8]) {
-        let room = HEAD - self.head.len();
-        self.head.extend_from_slice(&read[..read.len().min(room)]);
-        self.tail.extend_from_slice(&read[read.len().saturating_sub(TAIL)..]);
-        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
-        self.offset += read.len() as u64;
-    }
-
-    fn mark(&self, total: u64) -> Bookmark {
-        Bookmark {
-            total,
-            device: self.device,
-            inode: self.inode,
-            offset: self.offset,
-            in_long_line: self.in_long_line,
-            head: Print::of(&self.head),
-            tail: Print::of(&self.tail),
-        }
-    }
-}
-
-/// What a look has taken so far.
-#[derive(Default)]
-struct Taken {
-    records: Records,
-    bytes: u64,
-}
-
-impl Taken {
-    fn is_full(&self) -> bool {
-        self.records.lines >= MAX_LINES || self.bytes >= MAX_BYTES
-    }
-
-    fn line(&mut self, reader: &mut Reader, position: u64, line: &[u8], is_end_of_long: bool) {
-        self.records.lines += 1;
-        if is_end_of_long || line.len() > MAX_LINE {
-            self.records.unparsed += 1;
-            return;
-        }
-        match reader.read(position, line) {
-            Line::Record(record) => self.records.records.push(record),
-            Line::Skipped => {}
-            Line::Unparsed => self.records.unparsed += 1,
-        }
-    }
-}
-
-/// Files in the same folder that the log may have been renamed to, itself among them: by their names, or because they
-/// have the inode.
-fn siblings(path: &Path, inode: Option<u64>) -> impl Iterator<Item = (File, Metadata)> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_owned();
-    let entries = std::fs::read_dir(dir).into_iter().flatten().take(MAX_ENTRIES).filter_map(Result::ok);
-    let ours =
-        entries.filter(move |entry| Some(entry.ino()) == inode || is_sibling(&name, &entry.file_name()));
-    ours.filter_map(|entry| {
-        // Before it is opened: opening a pipe would wait for its writer.
-        let meta = std::fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
-        Some((File::open(entry.path()).ok()?, meta))
-    })
-}
-
-/// `app.log.1`, `app.log-20250618`, `app.log.old`, `app.2025-06-18.log` for `app.log`; not `app-error.log`, not what is
-/// packed.
-fn is_sibling(log: &OsStr, other: &OsStr) -> bool {
-    let (Some(log), Some(other)) = (log.to_str(), other.to_str()) else { return log == other };
-    let counted = |middle: &str| {
-        let plain = middle.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'T'));
-        let numbered =
-            middle.starts_with(['.', '-', '_']) && plain && middle.bytes().any(|b| b.is_ascii_digit());
-        middle.is_empty() || middle == ".old" || numbered
-    };
-    if other.strip_prefix(log).is_some_and(counted) {
-        return true;
-    }
-    let Some(dot) = log.rfind('.') else { return false };
-    let (stem, ending) = log.split_at(dot);
-    other.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending)).is_some_and(counted)
-}
-
-fn modified(meta: &Metadata) -> SystemTime {
-    meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// What is made of the last lines of a file, at most 20 of its last 64 KiB: for `probe`. Positions are the file's.
-pub(super) fn last_lines(path: PathBuf, mut reader: Reader) -> io::Result<(Vec<Record>, u32, u32)> {
+/// What is made of the last lines of a file: for `probe`. Positions are the file's.
+pub(super) fn last_lines(path: &Path, mut reader: Reader) -> io::Result<LastLines> {
     const LINES: usize = 20;
-    let current = Current::new(File::open(path)?)?;
-    let size = current.file.metadata()?.len();
-    let from = size.saturating_sub(MAX_LINE as u64);
-    let bytes = current.piece(from, usize::try_from(size - from).unwrap_or(MAX_LINE)).unwrap_or_default();
-    let mut starts = vec![];
-    if from == 0 {
-        starts.push(0);
-    }
-    starts.extend(bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1));
-    let mut taken = Taken::default();
-    for pair in starts.windows(2).rev().take(LINES).rev() {
-        taken.line(&mut reader, from + pair[0] as u64, &bytes[pair[0]..pair[1] - 1], false);
+    let mut columns = Columns::default();
+    let encoding = sample::head(path, &mut reader, &mut columns)?;
+    let (from, bytes) = sample::end_of(path)?;
+    let cuts = sample::cuts(from, &bytes, &reader, encoding);
+    let (mut taken, mut not_understood) = (Taken::default(), Vec::new());
+    for (at, cut, line) in &cuts[cuts.len().saturating_sub(LINES)..] {
+        let before = taken.records.unparsed;
+        taken.line(line, cut.lines, false, |line| reader.read(*at, line, encoding, &mut columns));
+        if taken.records.unparsed > before {
+            not_understood.push(text::decode(encoding, line).into_owned());
+        }
     }
     let Records { records, lines, unparsed, .. } = taken.records;
-    Ok((records, lines, unparsed))
+    Ok((records, lines, unparsed, not_understood))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ async fn a_missing_log_is_a_silent_turn_and_not_the_end() {
             match rx.recv().await.unwrap().observation.what {
                 What::Silent(cause) => assert_eq!(cause, Cause::Missing),
                 What::Records(records) => break assert_eq!(texts(&records), ["一"]),
-                What::Cycle(_) => panic!(),
+                What::Cycle(_) | What::Kept(_) => panic!(),
             }
         }
         stop.cancel();

@@ -1,10 +1,13 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::log::file::MAX_LINES;
 use crate::manifest::{Kind, Manifest};
 
 #[test]
@@ -85,7 +88,7 @@ fn a_bookmark_finds_its_file_under_any_name_of_the_folder_and_with_a_new_inode()
     log.append("app.log", "next\n");
     log.rename("app.log", "archive-of-june");
     assert_eq!(log.read(&mut log.tail(Some(&first.bookmark))), ["next"]);
-    fs::copy(log.path("archive-of-june"), log.path("app.log")).unwrap();
+    log.copy("archive-of-june", "app.log");
     fs::remove_file(log.path("archive-of-june")).unwrap();
     assert_eq!(log.read(&mut log.tail(Some(&first.bookmark))), ["next"]);
 }
@@ -155,37 +158,15 @@ fn a_look_is_bounded_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn only_what_a_log_is_renamed_to_counts_as_its_sibling() {
-    let table = [
-        ("app.log", true),
-        ("app.log.1", true),
-        ("app.log.2025-06-18", true),
-        ("app.log-20250618", true),
-        ("app.2025-06-18.log", true),
-        ("app-2025-06-18_1.log", true),
-        ("app.log.old", true),
-        ("app.log.1.gz", false),
-        ("app.log.bak", false),
-        ("app-error.log", false),
-        ("app.log~", false),
-        ("apples.log", false),
-        ("error.log", false),
-    ];
-    for (name, expected) in table {
-        assert_eq!(is_sibling(OsStr::new("app.log"), OsStr::new(name)), expected, "{name}");
-    }
-    assert!(is_sibling(OsStr::new("catalina"), OsStr::new("catalina.1")));
-}
-
-#[test]
 fn a_probe_reads_the_end_of_a_log() {
     let log = Log::new();
     let text: String = (0..2_000).map(|at| format!("n{at}\n")).collect();
     log.append("app.log", &text);
     log.append_raw("app.log", "unreadable\nhalf");
-    let (records, lines, unparsed) = last_lines(log.path("app.log"), log.reader()).unwrap();
+    let (records, lines, unparsed, not_understood) = last_lines(&log.path("app.log"), log.reader()).unwrap();
     assert_eq!((records.len(), lines, unparsed), (19, 20, 1));
     assert_eq!(records[18].fields[7], b"n1999");
+    assert_eq!(not_understood, ["unreadable"]);
 }
 
 proptest! {
@@ -231,6 +212,10 @@ proptest! {
     }
 }
 
+mod peers;
+mod rewrites;
+mod rotations;
+
 /// A folder with logs of the form `time|user|…|<text>|…`.
 struct Log(TempDir);
 
@@ -252,8 +237,25 @@ impl Log {
         if text.as_ref().is_empty() {
             return;
         }
+        self.tick();
         let mut file = File::options().append(true).create(true).open(self.path(name)).unwrap();
         file.write_all(text.as_ref()).unwrap();
+    }
+
+    /// What is written next is later than all before, by the file system's clock, which stands still for some
+    /// milliseconds.
+    fn tick(&self) {
+        let now = || {
+            fs::write(self.path(".clock"), b"tick").unwrap();
+            crate::log::places::written_ms(&fs::metadata(self.path(".clock")).unwrap())
+        };
+        let before = now();
+        while now() <= before {}
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        self.tick();
+        fs::copy(self.path(from), self.path(to)).unwrap();
     }
 
     /// `app.log` becomes `app.log.1`, that becomes `app.log.2`, and so on.
@@ -267,6 +269,7 @@ impl Log {
     }
 
     fn write(&self, name: &str, text: &str) {
+        self.tick();
         fs::write(self.path(name), line(text)).unwrap();
     }
 
@@ -291,12 +294,26 @@ impl Log {
         let text = "[[sources]]\nname = \"l\"\n[sources.log]\npath = \"x.log\"\nparser = \"kingdee_pipe\"\n";
         let manifest = Manifest::parse("manifest.toml", text, Path::new("")).unwrap();
         let Kind::Log(file) = &manifest.sources[0].kind else { panic!() };
-        Reader::new(file).unwrap()
+        Reader::new(&file.text).unwrap()
     }
 
     fn tail(&self, mark: Option<&Bookmark>) -> Tail {
         let mark = mark.map(|mark| Bookmark::decode(&mark.encode()).unwrap());
-        Tail::new(self.path("app.log"), self.reader(), mark)
+        Tail::new(Places::One(self.path("app.log")), self.reader(), mark, 360)
+    }
+
+    /// Of the files behind a pattern.
+    fn tail_of(&self, pattern: &str, mark: Option<&Bookmark>) -> Tail {
+        let text = format!(
+            "[[sources]]\nname = \"l\"\n[sources.log]\npath = \"{pattern}\"\nparser = \"kingdee_pipe\"\n"
+        );
+        let manifest = Manifest::parse("manifest.toml", &text, self.0.path()).unwrap();
+        let Kind::Log(file) = &manifest.sources[0].kind else { panic!() };
+        Tail::new(Places::new(file).unwrap(), Reader::new(&file.text).unwrap(), mark.cloned(), 360)
+    }
+
+    fn open(&self, name: &str) -> File {
+        File::options().write(true).open(self.path(name)).unwrap()
     }
 
     fn read(&self, tail: &mut Tail) -> Vec<String> {

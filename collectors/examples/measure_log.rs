@@ -1,5 +1,5 @@
 //! Prints how fast a log is followed, decoded and parsed: a collector as the agent builds it, on a clock that is always
-//! at the next look. `cargo run --release -p collectors --example measure`
+//! at the next look. `cargo run --release -p collectors --example measure_log`
 
 #![expect(clippy::print_stdout, reason = "it prints figures")]
 
