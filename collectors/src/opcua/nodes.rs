@@ -45,6 +45,11 @@ pub fn quality(status: StatusCode) -> Quality {
     }
 }
 
+/// Whether a point can be made of it.
+pub(super) fn is_number(value: &Variant) -> bool {
+    scalar(value).is_some()
+}
+
 /// Raw bytes and value of a number or truth value.
 #[expect(
     clippy::cast_precision_loss,

@@ -3,6 +3,10 @@
 //! The library's store checks that a server's certificate is, byte for byte, in its folder of trusted ones. That
 //! folder holds the pinned certificate and nothing else. Its further checks (host name, dates, application URI) are
 //! off, because a machine addressed by IP fails them always; what they would add is less than what a pin says.
+//!
+//! Nothing is renewed by itself: a new pair of ours is a stranger to every server that had been told to trust the old
+//! one, and the data would stop at a moment nobody chose. Thirty days before a certificate ends, log and status say so;
+//! [`renew_own`] makes the new pair when somebody is there to tell the servers (decision 0016).
 
 use std::fs;
 use std::io;
@@ -13,8 +17,10 @@ use std::sync::Mutex;
 use opcua::crypto::{CertificateStore, X509, X509Data};
 use sha2::{Digest as _, Sha256};
 
-use crate::BuildError;
-use crate::manifest::Thumbprint;
+use super::client::{Open, Server};
+use super::own_folder;
+use crate::manifest::{OpcUa, Security, Source, Thumbprint};
+use crate::{BuildError, CollectError, Notes};
 
 /// What we call ourselves towards servers; stands in our certificate too.
 pub(super) const APPLICATION_URI: &str = "urn:inuse:agent";
@@ -24,6 +30,125 @@ pub(super) const APPLICATION_NAME: &str = "inuse-agent";
 /// Twenty years: nobody renews the certificate of a gateway in a cabinet, and servers trust it by itself.
 const VALID_DAYS: u32 = 20 * 365;
 const KEY_BITS: u32 = 2_048;
+/// How long before its end a certificate is warned of, ms.
+const WARN_MS: i64 = 30 * 86_400_000;
+
+/// What a certificate says, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Distinguished name.
+    pub subject: String,
+    /// First day, as in `2026-11-22`.
+    pub not_before: String,
+    /// Last day.
+    pub not_after: String,
+    /// Its end, Unix ms.
+    pub not_after_ms: i64,
+    /// 64 hexadecimal digits.
+    pub sha256: String,
+    /// 40 hexadecimal digits, as many tools show it.
+    pub sha1: String,
+    /// Length of the key, bits; 0 when it cannot be read.
+    pub key_bits: usize,
+}
+
+impl Certificate {
+    fn of(certificate: &X509, der: &[u8]) -> Result<Self, String> {
+        let unreadable = |_| "its certificate cannot be read".to_owned();
+        let not_before = certificate.not_before().map_err(unreadable)?;
+        let not_after = certificate.not_after().map_err(unreadable)?;
+        let day = |text: String| text.get(..10).unwrap_or_default().to_owned();
+        Ok(Self {
+            subject: certificate.subject_name(),
+            not_before: day(not_before.to_rfc3339()),
+            not_after: day(not_after.to_rfc3339()),
+            not_after_ms: not_after.timestamp_millis(),
+            sha256: sha256(der).to_string(),
+            sha1: Thumbprint::Sha1(certificate.thumbprint().value().try_into().unwrap_or_default())
+                .to_string(),
+            key_bits: certificate.key_length().unwrap_or(0),
+        })
+    }
+
+    /// What to say of its end, when that is near at `now_ms`.
+    pub fn ending(&self, whose: &str, now_ms: i64) -> Option<String> {
+        let left_ms = self.not_after_ms - now_ms;
+        match left_ms {
+            ..0 => Some(format!("{whose} certificate ended on {}", self.not_after)),
+            0..WARN_MS => Some(format!(
+                "{whose} certificate ends on {}, in {} days",
+                self.not_after,
+                left_ms / 86_400_000
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The certificate that the server of a source shows now; `None` where the channel has none.
+///
+/// # Errors
+/// As a collector's run.
+pub async fn certificate(
+    source: &Source,
+    server: &OpcUa,
+    state_dir: &Path,
+) -> Result<Option<Certificate>, CollectError> {
+    if server.security == Security::None {
+        return Ok(None);
+    }
+    let line = Server::new(server, &own_folder(source, state_dir));
+    let endpoint = line.discover().await?;
+    read(endpoint.server_certificate.as_ref()).map(Some).map_err(|why| line.refused(why))
+}
+
+/// Makes a new pair of ours and sets the old one aside, as `*.old`. What stands in the new certificate; each server must
+/// be told to trust it. Slow, and blocks.
+///
+/// # Errors
+/// When the files cannot be moved or made.
+pub fn renew_own(
+    source: &Source,
+    server: &OpcUa,
+    state_dir: &Path,
+) -> Result<(Certificate, PathBuf), BuildError> {
+    let own = Server::new(server, &own_folder(source, state_dir)).own;
+    for path in [&own.certificate, &own.key] {
+        let old = path.with_extension(format!("{}.old", path.extension().unwrap_or_default().display()));
+        match fs::rename(path, old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(path, error)),
+            _ => {}
+        }
+    }
+    own.ensure()?;
+    let der = fs::read(&own.certificate).map_err(|error| file(&own.certificate, error))?;
+    let made = read(&der).map_err(|why| BuildError::Certificate { why })?;
+    Ok((made, own.certificate))
+}
+
+fn read(der: &[u8]) -> Result<Certificate, String> {
+    let certificate = X509::from_der(der).map_err(|_| "its certificate cannot be read".to_owned())?;
+    Certificate::of(&certificate, der)
+}
+
+/// Warns of certificates whose end is near, the server's and ours.
+pub(super) fn warn_of_expiry(server: &Server, open: &Open<'_>, now_ms: i64, notes: &Notes, source: u16) {
+    if server.config.security == Security::None {
+        return;
+    }
+    let shown = open.session.endpoint_info().endpoint.server_certificate.clone();
+    let own = fs::read(&server.own.certificate).unwrap_or_default();
+    for (about, whose, der) in [
+        ("server_certificate", "the server's", shown.as_ref()),
+        ("client_certificate", "our client", own.as_slice()),
+    ] {
+        let warning = read(der).ok().and_then(|certificate| certificate.ending(whose, now_ms));
+        if let Some(text) = &warning {
+            tracing::warn!(source, certificate = about, "{text}");
+        }
+        notes.warn(source, about, warning);
+    }
+}
 
 /// Our certificate and key, below `folder`.
 pub(super) struct OwnFiles {
@@ -94,8 +219,8 @@ pub(super) fn check_pin(pin: Option<Thumbprint>, der: &[u8]) -> Result<(), Strin
         }
         None => {
             return Err(format!(
-                "its certificate is not pinned; compare {shown} with what its own screen or file says, then set \
-                 server_thumbprint = \"{shown}\" for this source in the manifest (`inuse-agent probe` shows it again)"
+                "its certificate is not pinned; compare {shown} with what its own screen or file says, then pin it with \
+                 `inuse-agent trust`, or by server_thumbprint = \"{shown}\" for this source in the manifest"
             ));
         }
     };
