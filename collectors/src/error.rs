@@ -84,6 +84,19 @@ pub enum BuildError {
         /// The log.
         path: String,
     },
+    /// The map of a table was changed so that what was read of it says nothing of what is to be read.
+    #[error(
+        "what is stored of source `{source_name}` is of {before}, and the map now says {now}: take that back, or give \
+         the source another name, under which the table is read from its beginning"
+    )]
+    OtherRows {
+        /// The source's name.
+        source_name: String,
+        /// What was read before.
+        before: String,
+        /// What is to be read.
+        now: String,
+    },
     /// A pattern that passed the manifest's check does not compile here.
     #[error("pattern `{pattern}`: {why}")]
     Pattern {

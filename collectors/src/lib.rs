@@ -1,4 +1,4 @@
-//! Reads machines and logs, read-only, and reports what it saw.
+//! Reads machines, logs and tables, read-only, and reports what it saw.
 //!
 //! A [`manifest::Manifest`] names the sources; [`build`] makes a [`Collector`] of one; the collector runs until it is
 //! stopped or its line is lost, and hands every turn's outcome to a [`SampleSender`]. Nothing but what the manifest
@@ -8,16 +8,28 @@
 //! silence meanwhile, see [`SampleSender::idle`]), history (the buffer keeps it), discovery of addresses, and any
 //! question about the time: the sender stamps.
 
+#[cfg(any(feature = "log", feature = "sql"))]
+mod classes;
 mod error;
+mod load;
 #[cfg(feature = "log")]
 pub mod log;
 pub mod manifest;
 #[cfg(feature = "modbus")]
 pub mod modbus;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+mod notes;
 #[cfg(feature = "opcua")]
 pub mod opcua;
 mod probe;
+#[cfg(all(test, any(feature = "modbus", feature = "log")))]
+mod replay;
 mod sender;
+#[cfg(feature = "sql")]
+pub mod sql;
+#[cfg(feature = "syslog")]
+pub mod syslog;
 
 use std::future::Future;
 use std::path::Path;
@@ -26,15 +38,33 @@ use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{BuildError, CollectError};
+pub use load::{Load, load};
 use manifest::{Kind, Source};
+pub use notes::{Note, Notes};
 pub use probe::{Probe, ProbedPoint, probe};
 pub use sender::{Sample, SampleSender, Turn};
 
-/// What collectors of one program share: the lines that several devices are asked over.
+/// What collectors of one program share: the lines that several devices are asked over, and what they tell of them.
 #[derive(Default)]
 pub struct Shared {
+    #[cfg_attr(
+        not(any(feature = "opcua", feature = "syslog")),
+        expect(dead_code, reason = "only OPC UA and syslog note anything so far")
+    )]
+    notes: Notes,
     #[cfg(feature = "modbus")]
     lines: modbus::Lines,
+}
+
+impl Shared {
+    /// Nothing shared yet; counters and warnings go to `notes`.
+    pub fn telling(notes: Notes) -> Self {
+        Self {
+            notes,
+            #[cfg(feature = "modbus")]
+            lines: modbus::Lines::default(),
+        }
+    }
 }
 
 /// What [`Collector::run`] returns.
@@ -63,8 +93,8 @@ pub trait Collector: Send {
 /// # Errors
 /// When the source cannot be collected by this program or its files cannot be used: see [`BuildError`].
 #[cfg_attr(
-    not(all(feature = "log", feature = "opcua")),
-    expect(unused_variables, reason = "only logs have bookmarks, only OPC UA keeps keys")
+    not(all(any(feature = "log", feature = "sql", feature = "syslog"), feature = "opcua")),
+    expect(unused_variables, reason = "only logs and tables have bookmarks, only OPC UA keeps keys")
 )]
 pub fn build(
     source: &Source,
@@ -78,12 +108,28 @@ pub fn build(
         #[cfg(not(feature = "modbus"))]
         Kind::Modbus(_) => Err(BuildError::NotBuiltIn { kind: "modbus" }),
         #[cfg(feature = "opcua")]
-        Kind::OpcUa(server) => Ok(Box::new(opcua::OpcUaCollector::new(source, server, state_dir)?)),
+        Kind::OpcUa(server) => {
+            Ok(Box::new(opcua::OpcUaCollector::new(source, server, state_dir, &shared.notes)))
+        }
         #[cfg(not(feature = "opcua"))]
         Kind::OpcUa(_) => Err(BuildError::NotBuiltIn { kind: "opcua" }),
         #[cfg(feature = "log")]
         Kind::Log(file) => Ok(Box::new(log::LogCollector::new(source, file, bookmark)?)),
         #[cfg(not(feature = "log"))]
         Kind::Log(_) => Err(BuildError::NotBuiltIn { kind: "log" }),
+        #[cfg(feature = "mqtt")]
+        Kind::Mqtt(broker) => Ok(Box::new(mqtt::MqttCollector::new(source, broker))),
+        #[cfg(not(feature = "mqtt"))]
+        Kind::Mqtt(_) => Err(BuildError::NotBuiltIn { kind: "mqtt" }),
+        #[cfg(feature = "syslog")]
+        Kind::Syslog(port) => {
+            Ok(Box::new(syslog::SyslogCollector::new(source, port, bookmark, &shared.notes)?))
+        }
+        #[cfg(not(feature = "syslog"))]
+        Kind::Syslog(_) => Err(BuildError::NotBuiltIn { kind: "syslog" }),
+        #[cfg(feature = "sql")]
+        Kind::Table(table) => Ok(Box::new(sql::TableCollector::new(source, table, bookmark)?)),
+        #[cfg(not(feature = "sql"))]
+        Kind::Table(_) => Err(BuildError::NotBuiltIn { kind: "table" }),
     }
 }

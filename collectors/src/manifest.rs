@@ -8,12 +8,21 @@
 
 mod accounts;
 mod check;
+mod devices;
+pub mod fuzz;
+mod library;
 mod lines;
+mod login;
 mod logs;
+mod maps;
 mod modbus;
+mod mqtt;
 mod opcua;
+mod pin;
 mod public;
 mod raw;
+mod syslog;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,18 +30,35 @@ use std::time::Duration;
 use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
+#[cfg(all(test, feature = "sql"))]
+pub(crate) use accounts::module_code;
 pub use accounts::{AccountClass, Condition, Match, Rule};
+pub use devices::{DeviceMap, devices};
 pub use lines::{Framing, Line, Parity, Serial, Transport};
+pub use login::Login;
 #[cfg(all(test, feature = "log"))]
 pub(crate) use logs::BUILT_IN;
-pub use logs::{Encoding, Extract, Form, LogFile, Parser, TimeRule, Zone};
+#[cfg(feature = "log")]
+pub(crate) use logs::{ENCODINGS, built_in_parsers, parser as parse_parser, parsers_beside};
+pub use logs::{Encoding, Extract, Form, LogFile, LogText, Parser, TimeRule, Zone};
+#[cfg(all(test, feature = "sql"))]
+pub(crate) use maps::BUILT_IN as BUILT_IN_MAPS;
+#[cfg(feature = "sql")]
+pub(crate) use maps::MAIN;
+pub use maps::{Column, Join, Key, KeyKind, Moment, MomentForm, TableMap, table_maps};
 pub use modbus::{Modbus, Order, RegisterPoint, Table, Type};
-pub use opcua::{Mode, NodePoint, OpcUa, Security, Thumbprint, User};
+pub use mqtt::{Mqtt, TopicPoint};
+pub use opcua::{
+    Collect, Mode, Namespace, NodeAt, NodePoint, OpcUa, Policy, Security, Step, Thumbprint, User,
+};
+pub use pin::{PinError, pin};
+pub use syslog::{Carrier, HEADER as SYSLOG_HEADER, Syslog};
+pub use tables::{AuditTable, Database, DatabaseKind, Tls};
 
 /// Most sources one manifest may name: what a window has room for, each with a row of its own.
 pub const MAX_SOURCES: usize = 1_000;
 
-/// Most logs among them: their rows are longer.
+/// Most logs and tables among them: their rows are longer.
 pub const MAX_LOGS: usize = 200;
 
 /// Most points one manifest may name over all its sources.
@@ -51,12 +77,13 @@ pub struct Manifest {
     pub utc_offset_minutes: i32,
     /// In file order; index = position + 1.
     pub sources: Vec<Source>,
-    /// The file as it stands, followed by each log parser that it takes from a file beside it. This is what the
+    /// The file as it stands, followed by each log parser, register map and table map that it takes from a file beside
+    /// it. This is what the
     /// salted digest in [`Manifest::public`] covers, so that an opening can show names, addresses and maps.
     pub text: String,
 }
 
-/// One device, server or log.
+/// One device, server, log or table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// From 1, in file order.
@@ -80,6 +107,12 @@ pub enum Kind {
     OpcUa(OpcUa),
     /// A log file.
     Log(LogFile),
+    /// Messages of a broker.
+    Mqtt(Mqtt),
+    /// A port to which hosts send their logs.
+    Syslog(Box<Syslog>),
+    /// A table of a business system's database.
+    Table(Box<AuditTable>),
 }
 
 /// What a point stands for, whatever it is read by.
@@ -105,7 +138,7 @@ pub struct Meaning {
 
 impl Manifest {
     /// Reads and checks a file. Relative paths in it are relative to its folder; a parser it names is one of the
-    /// built-in ones or a file `parsers/<name>.toml` beside it.
+    /// built-in ones or a file `parsers/<name>.toml` beside it, a device one or a file `devices/<name>.toml`.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -134,6 +167,22 @@ impl Manifest {
         check::manifest(raw, complaints, text, dir)
     }
 
+    /// What is allowed and not good: each with its path, for `check` to print.
+    pub fn warnings(&self) -> Vec<String> {
+        let warn = |source: &Source| {
+            let Kind::OpcUa(server) = &source.kind else { return None };
+            let Security::Secured { policy, .. } = server.security else { return None };
+            policy.is_deprecated().then(|| {
+                let (at, word) = (source.index - 1, policy.word());
+                format!(
+                    "sources[{at}].opcua.policy: `{word}` is withdrawn and protects little; switch on Basic256Sha256 \
+                     at the server"
+                )
+            })
+        };
+        self.sources.iter().filter_map(warn).collect()
+    }
+
     /// The source with this name.
     pub fn source_named(&self, name: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.name == name)
@@ -145,7 +194,7 @@ impl Source {
     pub fn max_hole(&self) -> u16 {
         match &self.kind {
             Kind::Modbus(device) => device.max_hole,
-            Kind::OpcUa(_) | Kind::Log(_) => 0,
+            Kind::OpcUa(_) | Kind::Log(_) | Kind::Mqtt(_) | Kind::Syslog(_) | Kind::Table(_) => 0,
         }
     }
 
@@ -155,15 +204,22 @@ impl Source {
             Kind::Modbus(device) => format!("{} unit {}", device.line.address(), device.unit),
             Kind::OpcUa(server) => server.endpoint.clone(),
             Kind::Log(file) => file.path.display().to_string(),
+            Kind::Mqtt(broker) => format!("mqtt://{}", broker.broker),
+            Kind::Syslog(port) => format!("syslog://{}", port.listen),
+            Kind::Table(table) => {
+                let Database { host, port, database, .. } = &table.server;
+                format!("{host}:{port}/{database} {}", table.map.table.join("."))
+            }
         }
     }
 
-    /// What its points stand for, in manifest order; none for a log.
+    /// What its points stand for, in manifest order; none for a log or table.
     pub fn points(&self) -> Vec<&Meaning> {
         match &self.kind {
             Kind::Modbus(device) => device.points.iter().map(|point| &point.meaning).collect(),
             Kind::OpcUa(server) => server.points.iter().map(|point| &point.meaning).collect(),
-            Kind::Log(_) => Vec::new(),
+            Kind::Mqtt(broker) => broker.points.iter().map(|point| &point.meaning).collect(),
+            Kind::Log(_) | Kind::Syslog(_) | Kind::Table(_) => Vec::new(),
         }
     }
 }
@@ -177,6 +233,13 @@ impl Meaning {
         }
         if value < self.min || value > self.max { Err(proof::Quality::OverRange) } else { Ok(value) }
     }
+}
+
+/// A built-in map of this name.
+#[cfg(all(test, feature = "sql"))]
+pub(crate) fn built_in_map(name: &str) -> TableMap {
+    let text = BUILT_IN_MAPS.iter().find(|(built_in, _)| *built_in == name).expect("the map is built in").1;
+    maps::map(name, text).expect("a built-in map is right")
 }
 
 /// `path` as seen from `dir`.

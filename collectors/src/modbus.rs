@@ -10,8 +10,12 @@
 
 mod dialled;
 mod frame;
+pub mod fuzz;
+pub mod hand;
 mod line;
+pub mod looks;
 pub mod registers;
+pub mod sweep;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -71,6 +75,44 @@ enum Outcome {
     Refused(u8),
 }
 
+/// What one cycle has come to.
+struct Cycle {
+    readings: Vec<Reading>,
+    /// Requests that are still to be asked, the next one last.
+    waiting: Vec<Request>,
+    asked: u32,
+    answered: u32,
+    /// Questions in a row without an answer.
+    silent: u32,
+    /// Requests that were cut out of refused ones and are asked in this cycle.
+    halves: usize,
+    failure: Option<CollectError>,
+    /// Something was answered that had been refused.
+    back: bool,
+    /// Something was cut in two.
+    split: bool,
+}
+
+impl Cycle {
+    fn new(points: usize) -> Self {
+        Self {
+            readings: vec![registers::no_reading(); points],
+            waiting: Vec::new(),
+            asked: 0,
+            answered: 0,
+            silent: 0,
+            halves: 0,
+            failure: None,
+            back: false,
+            split: false,
+        }
+    }
+
+    fn mark(&mut self, request: &Request, quality: Quality) {
+        request.points.iter().for_each(|at| self.readings[*at].quality = quality);
+    }
+}
+
 impl ModbusCollector {
     /// Plans the requests.
     pub(crate) fn new(source: &Source, device: &Modbus, lines: &Lines) -> Self {
@@ -115,92 +157,110 @@ impl Asking {
 
     /// One cycle: every request of the plan, the readings in manifest order. An error when none was answered.
     async fn cycle(&mut self) -> Result<Vec<Reading>, CollectError> {
-        let mut readings = vec![registers::no_reading(); self.device.points.len()];
-        let (mut asked, mut answered, mut silent, mut halves) = (0, 0, 0, 0);
-        let (mut failure, mut back, mut split) = (None, false, false);
+        let mut cycle = Cycle::new(self.device.points.len());
         let mended = self.cut.is_some_and(|(since, wait)| since.elapsed() >= wait);
         if mended {
             // It may have been of the moment, and a plan that is never mended ends as one question for each point.
             self.plan = Plan::new(&self.device);
         }
+        cycle.waiting = self.waiting();
+        while let Some(request) = cycle.waiting.pop() {
+            if self.is_passed_over(&request, &mut cycle) {
+                continue;
+            }
+            cycle.asked += 1;
+            match self.ask(&request).await {
+                Ok(Outcome::Words(words)) => {
+                    (cycle.answered, cycle.silent) = (cycle.answered + 1, 0);
+                    cycle.back |= self.refused.remove(&key(&request)).is_some();
+                    for at in &request.points {
+                        let point = &self.device.points[*at];
+                        cycle.readings[*at] = registers::decode(point, request.first, &words);
+                    }
+                }
+                // The device is there and says no to this piece.
+                Ok(Outcome::Refused(code)) => {
+                    (cycle.answered, cycle.silent) = (cycle.answered + 1, 0);
+                    self.was_refused(&request, code, &mut cycle);
+                }
+                Err(error) => {
+                    cycle.mark(&request, quality(&error));
+                    // Without a connection there is nobody to ask the rest.
+                    let gone = matches!(&error, CollectError::Lost { source, .. } if source.kind() != ErrorKind::TimedOut);
+                    cycle.silent = if gone { SILENT } else { cycle.silent + 1 };
+                    cycle.failure = Some(error);
+                }
+            }
+        }
+        self.cut = match self.cut {
+            Some((_, wait)) if cycle.split && mended => {
+                Some((Stopwatch::start(), (wait * 2).min(REFUSED[1])))
+            }
+            None if cycle.split => Some((Stopwatch::start(), REFUSED[0])),
+            Some(_) if mended && cycle.answered > 0 => None,
+            cut => cut,
+        };
+        if cycle.back {
+            // What was refused is there: as many are asked for at once as before.
+            (self.plan, self.cut) = (Plan::new(&self.device), None);
+        }
+        match cycle.failure {
+            Some(error) if cycle.answered == 0 => Err(error),
+            _ => Ok(cycle.readings),
+        }
+    }
+
+    /// The plan's requests, the first of them last.
+    fn waiting(&mut self) -> Vec<Request> {
         let mut waiting: Vec<Request> = self.plan.requests().to_vec();
         // Whom the last turn did not come to is first now: who is never answered must not hide the others.
         let first =
             self.unasked.take().and_then(|unasked| waiting.iter().position(|other| *other == unasked));
         waiting.rotate_left(first.unwrap_or(0));
         waiting.reverse();
-        while let Some(request) = waiting.pop() {
-            let known =
-                self.refused.get(&key(&request)).filter(|_| request.halves(&self.device.points).is_none());
-            // A turn in which nothing is asked would say nothing of the device.
-            let only = waiting.is_empty() && asked == 0;
-            if let Some(refused) = known.filter(|refused| refused.since.elapsed() < refused.wait && !only) {
-                mark(&mut readings, &request, registers::refusal(refused.code));
-                continue;
-            }
-            if silent >= SILENT {
-                mark(&mut readings, &request, Quality::NoAnswer);
-                self.unasked.get_or_insert(request);
-                continue;
-            }
-            asked += 1;
-            match self.ask(&request).await {
-                Ok(Outcome::Words(words)) => {
-                    (answered, silent) = (answered + 1, 0);
-                    back |= self.refused.remove(&key(&request)).is_some();
-                    for at in &request.points {
-                        readings[*at] = registers::decode(&self.device.points[*at], request.first, &words);
-                    }
-                }
-                // The device is there and says no to this piece.
-                Ok(Outcome::Refused(code)) => {
-                    (answered, silent) = (answered + 1, 0);
-                    mark(&mut readings, &request, registers::refusal(code));
-                    let cut = request.halves(&self.device.points).filter(|_| is_of_the_place(code));
-                    match cut {
-                        Some(cut) => {
-                            tracing::info!(?request, code, "refused, and asked in two from now on");
-                            self.plan.split(&request, cut.clone());
-                            split = true;
-                            if halves < MOST_HALVES {
-                                halves += 2;
-                                waiting.extend(cut.into_iter().rev());
-                            }
-                        }
-                        None if is_of_the_place(code) => {
-                            let since = Stopwatch::start();
-                            let before = self.refused.get(&key(&request)).map(|refused| refused.wait);
-                            let wait = before.map_or(REFUSED[0], |wait| (wait * 2).min(REFUSED[1]));
-                            if self.refused.insert(key(&request), Refused { since, wait, code }).is_none() {
-                                tracing::warn!(?request, code, "refused: {}", registers::exception(code));
-                            }
-                        }
-                        // Busy, or something behind it does not answer: that passes.
-                        None => {}
-                    }
-                }
-                Err(error) => {
-                    mark(&mut readings, &request, quality(&error));
-                    // Without a connection there is nobody to ask the rest.
-                    let gone = matches!(&error, CollectError::Lost { source, .. } if source.kind() != ErrorKind::TimedOut);
-                    silent = if gone { SILENT } else { silent + 1 };
-                    failure = Some(error);
-                }
-            }
+        waiting
+    }
+
+    /// Whether a request is not asked in this cycle; what its points are is noted then.
+    fn is_passed_over(&mut self, request: &Request, cycle: &mut Cycle) -> bool {
+        let is_one = request.halves(&self.device.points).is_none();
+        let known = self.refused.get(&key(request)).filter(|_| is_one);
+        // A turn in which nothing is asked would say nothing of the device.
+        let only = cycle.waiting.is_empty() && cycle.asked == 0;
+        if let Some(refused) = known.filter(|refused| refused.since.elapsed() < refused.wait && !only) {
+            cycle.mark(request, registers::refusal(refused.code));
+            return true;
         }
-        self.cut = match self.cut {
-            Some((_, wait)) if split && mended => Some((Stopwatch::start(), (wait * 2).min(REFUSED[1]))),
-            None if split => Some((Stopwatch::start(), REFUSED[0])),
-            Some(_) if mended && answered > 0 => None,
-            cut => cut,
-        };
-        if back {
-            // What was refused is there: as many are asked for at once as before.
-            (self.plan, self.cut) = (Plan::new(&self.device), None);
+        if cycle.silent >= SILENT {
+            cycle.mark(request, Quality::NoAnswer);
+            self.unasked.get_or_insert_with(|| request.clone());
+            return true;
         }
-        match failure {
-            Some(error) if answered == 0 => Err(error),
-            _ => Ok(readings),
+        false
+    }
+
+    /// Asks for the halves of what was refused, or remembers that it is.
+    fn was_refused(&mut self, request: &Request, code: u8, cycle: &mut Cycle) {
+        cycle.mark(request, registers::refusal(code));
+        if !is_of_the_place(code) {
+            // Busy, or something behind it does not answer: that passes.
+            return;
+        }
+        if let Some(halves) = request.halves(&self.device.points) {
+            tracing::info!(?request, code, "refused, and asked in two from now on");
+            self.plan.split(request, halves.clone());
+            cycle.split = true;
+            if cycle.halves < MOST_HALVES {
+                cycle.halves += 2;
+                cycle.waiting.extend(halves.into_iter().rev());
+            }
+            return;
+        }
+        let since = Stopwatch::start();
+        let before = self.refused.get(&key(request)).map(|refused| refused.wait);
+        let wait = before.map_or(REFUSED[0], |wait| (wait * 2).min(REFUSED[1]));
+        if self.refused.insert(key(request), Refused { since, wait, code }).is_none() {
+            tracing::warn!(?request, code, "refused: {}", registers::exception(code));
         }
     }
 
@@ -236,10 +296,6 @@ fn key(request: &Request) -> (u8, u16) {
     (request.table as u8, request.first)
 }
 
-fn mark(readings: &mut [Reading], request: &Request, quality: Quality) {
-    request.points.iter().for_each(|at| readings[*at].quality = quality);
-}
-
 fn quality(error: &CollectError) -> Quality {
     if matches!(error, CollectError::Lost { .. }) { Quality::NoAnswer } else { Quality::Fault }
 }
@@ -260,6 +316,7 @@ pub(crate) async fn probe(source: &Source, device: &Modbus, lines: &Lines) -> Re
     let mut points = named(source, readings);
     for (at, point) in points.iter_mut().enumerate() {
         point.why = refused(at).filter(|_| point.reading.value.is_none());
+        point.text = registers::said(&device.points[at], &point.reading);
     }
     Ok(Probe { source: source.index, points, ..Probe::default() })
 }

@@ -14,13 +14,18 @@ pub struct Probe {
     pub source: u16,
     /// Of a device: every declared point, in manifest order.
     pub points: Vec<ProbedPoint>,
-    /// Of a log: names of a record's fields.
+    /// Of a log or table: names of a record's fields.
     pub fields: Vec<String>,
-    /// Of a log: the records among its last lines, how many lines that were, and how many nobody understood.
+    /// Of a log or table: the records among its last lines or rows, how many lines that were, and how many nobody
+    /// understood.
     pub records: Option<(Vec<Record>, u32, u32)>,
-    /// Of a secured OPC UA server: SHA-256 of the certificate it shows, to be compared with the one on its own screen
-    /// and pinned as `server_thumbprint`.
+    /// Of a log: those lines.
+    pub not_understood: Vec<String>,
+    /// Of a secured OPC UA server or database: SHA-256 of the certificate it shows, to be compared with the one on its own
+    /// screen and pinned as `server_thumbprint`.
     pub server_thumbprint: Option<String>,
+    /// What the installer should know beside: an account that may write, a line that others can hear.
+    pub warnings: Vec<String>,
     /// Why there are no points, although the server showed its certificate.
     pub refused: Option<String>,
 }
@@ -32,6 +37,8 @@ pub struct ProbedPoint {
     pub name: String,
     /// What it reads now.
     pub reading: Reading,
+    /// What it says, where it is a text: its value is but a number that stands for it.
+    pub text: Option<String>,
     /// Why it has no value, in the device's words, where it gave any.
     pub why: Option<String>,
 }
@@ -49,7 +56,20 @@ pub async fn probe(source: &Source, state_dir: &Path) -> Result<Probe, CollectEr
         Kind::OpcUa(server) => crate::opcua::probe(source, server, state_dir).await,
         #[cfg(feature = "log")]
         Kind::Log(file) => crate::log::probe(source, file).await,
-        #[cfg(not(all(feature = "modbus", feature = "opcua", feature = "log")))]
+        #[cfg(feature = "mqtt")]
+        Kind::Mqtt(broker) => crate::mqtt::probe(source, broker).await,
+        #[cfg(feature = "syslog")]
+        Kind::Syslog(port) => crate::syslog::probe(source, port).await,
+        #[cfg(feature = "sql")]
+        Kind::Table(table) => crate::sql::probe(source, table).await,
+        #[cfg(not(all(
+            feature = "modbus",
+            feature = "opcua",
+            feature = "log",
+            feature = "mqtt",
+            feature = "syslog",
+            feature = "sql"
+        )))]
         _ => {
             let why = "this program was built without its collector".to_owned();
             Err(CollectError::Unreadable { endpoint: source.address(), why })
@@ -58,8 +78,8 @@ pub async fn probe(source: &Source, state_dir: &Path) -> Result<Probe, CollectEr
 }
 
 /// Readings under the names of their points.
-#[cfg(any(feature = "modbus", feature = "opcua"))]
+#[cfg(any(feature = "modbus", feature = "opcua", feature = "mqtt"))]
 pub(crate) fn named(source: &Source, readings: Vec<Reading>) -> Vec<ProbedPoint> {
     let names = source.points().into_iter().map(|point| point.name.clone());
-    names.zip(readings).map(|(name, reading)| ProbedPoint { name, reading, why: None }).collect()
+    names.zip(readings).map(|(name, reading)| ProbedPoint { name, reading, text: None, why: None }).collect()
 }

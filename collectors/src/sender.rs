@@ -68,6 +68,11 @@ impl SampleSender {
         self.source
     }
 
+    /// The wall clock, Unix ms.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.stamp().wall_ms
+    }
+
     /// Waits for the next due turn; `None` when asked to stop.
     pub async fn turn(&self) -> Option<Turn> {
         self.turn_before(i64::MAX).await
@@ -79,10 +84,20 @@ impl SampleSender {
     /// [`CollectError::Closed`] when nobody receives any more.
     pub async fn send(&self, _turn: &Turn, rtt: Option<Duration>, what: What) -> Result<(), CollectError> {
         let rtt_us = rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
+        self.hand_over(rtt_us, what).await
+    }
+
+    async fn hand_over(&self, rtt_us: Option<u32>, what: What) -> Result<(), CollectError> {
         let observation =
             Observation { source: self.source, at_ms: self.clock.stamp().wall_ms, rtt_us, what };
         let sample = Sample { observation, hold: self.clock.hold() };
         self.tx.send(sample).await.map_err(|_| CollectError::Closed)
+    }
+
+    /// Hands over what came before the stop and would be lost with the program: there is no turn after it.
+    #[cfg_attr(not(feature = "syslog"), expect(dead_code, reason = "only syslog cannot be read again"))]
+    pub(crate) async fn send_last(&self, what: What) -> Result<(), CollectError> {
+        self.hand_over(None, what).await
     }
 
     /// For the supervisor, while a collector waits to be restarted: reports silence at each turn due before the wall

@@ -7,9 +7,10 @@ use std::time::Duration;
 use daemon::config::Complaints;
 use proof::wire::{Role, Share};
 
+use super::library::Library;
 use super::{
-    Kind, MAX_LOGS, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, lines, logs, modbus,
-    opcua, raw,
+    Kind, MAX_LOGS, MAX_POINTS, MAX_SIGNALS, MAX_SOURCES, Manifest, Meaning, Source, devices, lines, logs,
+    maps, modbus, mqtt, opcua, raw, syslog, tables,
 };
 
 /// Shortest cadence: a device is asked at most once a second.
@@ -47,15 +48,26 @@ pub(super) fn manifest(
         complaints.add("sources", format!("has {} entries (at most {MAX_SOURCES})", raw.sources.len()));
     }
     let lines = lines::check(&mut complaints, raw.lines, dir);
-    let mut parsers = logs::Parsers::beside(dir);
+    let mut parsers = logs::library(dir);
+    let mut maps = maps::library(dir);
+    let mut devices = devices::library(dir);
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
-    for (at, raw) in raw.sources.into_iter().enumerate().take(MAX_SOURCES) {
+    for (at, mut raw) in raw.sources.into_iter().enumerate().take(MAX_SOURCES) {
         let path = format!("sources[{at}]");
+        if let Some(device) = &mut raw.modbus {
+            devices::apply(&mut devices, &mut complaints, &format!("{path}.modbus"), device);
+        }
         let index = u16::try_from(at + 1).expect("sources are bounded");
-        if let Some(source) =
-            source(&mut complaints, &path, index, raw, (dir, utc_offset_minutes), &mut parsers, &lines)
-        {
+        if let Some(source) = source(
+            &mut complaints,
+            &path,
+            index,
+            raw,
+            (dir, utc_offset_minutes),
+            (&mut parsers, &mut maps),
+            &lines,
+        ) {
             if !names.insert(source.name.clone()) {
                 complaints
                     .add(format!("{path}.name"), format!("`{}` is taken by another source", source.name));
@@ -67,17 +79,21 @@ pub(super) fn manifest(
     if points > MAX_POINTS {
         complaints.add("sources", format!("name {points} points (at most {MAX_POINTS})"));
     }
-    let logs = sources.iter().filter(|source| matches!(source.kind, Kind::Log(_))).count();
+    let is_log = |source: &&Source| matches!(source.kind, Kind::Log(_) | Kind::Syslog(_) | Kind::Table(_));
+    let logs = sources.iter().filter(is_log).count();
     if logs > MAX_LOGS {
-        complaints.add("sources", format!("name {logs} logs (at most {MAX_LOGS})"));
+        complaints.add("sources", format!("name {logs} logs, syslog ports and tables (at most {MAX_LOGS})"));
     }
     let signals = sources.iter().flat_map(Source::points).filter(|point| point.signal).count();
     if signals > MAX_SIGNALS {
         complaints
             .add("sources", format!("mark {signals} points as signal (at most {MAX_SIGNALS} a gateway)"));
     }
+    syslog::one_a_port(&mut complaints, &sources);
     let mut text = text.to_owned();
     parsers.append_local(&mut text);
+    maps.append_local(&mut text);
+    devices.append_local(&mut text);
     let manifest = complaints.or(Manifest { utc_offset_minutes, sources, text })?;
     manifest.fits()?;
     Ok(manifest)
@@ -89,7 +105,7 @@ fn source(
     index: u16,
     raw: raw::Source,
     from: (&Path, i32),
-    parsers: &mut logs::Parsers,
+    files: (&mut Library, &mut Library),
     lines: &lines::Named,
 ) -> Option<Source> {
     let name = name(complaints, &format!("{path}.name"), raw.name);
@@ -99,21 +115,38 @@ fn source(
         complaints.add(cadence_path, "is not a whole number of seconds");
     }
     let share = word(complaints, &format!("{path}.share"), raw.share, SHARES).flatten_or(Share::Shape);
-    let kind = match (raw.modbus, raw.opcua, raw.log) {
-        (Some(device), None, None) => {
+    let kind = match (raw.modbus, raw.opcua, raw.log, raw.table, raw.mqtt, raw.syslog) {
+        (Some(device), None, None, None, None, None) => {
             available(complaints, path, "modbus", cfg!(feature = "modbus"));
             modbus::check(complaints, &format!("{path}.modbus"), device, share, lines).map(Kind::Modbus)
         }
-        (None, Some(server), None) => {
+        (None, Some(server), None, None, None, None) => {
             available(complaints, path, "opcua", cfg!(feature = "opcua"));
             opcua::check(complaints, &format!("{path}.opcua"), server, share, from.0).map(Kind::OpcUa)
         }
-        (None, None, Some(file)) => {
+        (None, None, Some(file), None, None, None) => {
             available(complaints, path, "log", cfg!(feature = "log"));
-            logs::check(complaints, &format!("{path}.log"), file, from, parsers).map(Kind::Log)
+            logs::check(complaints, &format!("{path}.log"), file, from, files.0).map(Kind::Log)
+        }
+        (None, None, None, Some(table), None, None) => {
+            available(complaints, path, "table", cfg!(feature = "sql"));
+            tables::check(complaints, &format!("{path}.table"), table, from, files.1)
+                .map(|table| Kind::Table(Box::new(table)))
+        }
+        (None, None, None, None, Some(broker), None) => {
+            available(complaints, path, "mqtt", cfg!(feature = "mqtt"));
+            mqtt::check(complaints, &format!("{path}.mqtt"), broker, share, from.0).map(Kind::Mqtt)
+        }
+        (None, None, None, None, None, Some(port)) => {
+            available(complaints, path, "syslog", cfg!(feature = "syslog"));
+            syslog::check(complaints, &format!("{path}.syslog"), port, from, files.0)
+                .map(|port| Kind::Syslog(Box::new(port)))
         }
         _ => {
-            complaints.add(path, "needs exactly one of the tables `modbus`, `opcua`, `log`");
+            complaints.add(
+                path,
+                "needs exactly one of the tables `modbus`, `opcua`, `log`, `table`, `mqtt`, `syslog`",
+            );
             None
         }
     };

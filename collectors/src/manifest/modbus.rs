@@ -69,6 +69,16 @@ pub enum Table {
 }
 
 impl Table {
+    /// What the manifest calls it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Coil => "coil",
+            Self::Discrete => "discrete",
+            Self::Holding => "holding",
+            Self::Input => "input",
+        }
+    }
+
     /// Whether its unit is the bit.
     pub const fn is_bits(self) -> bool {
         matches!(self, Self::Coil | Self::Discrete)
@@ -115,6 +125,27 @@ pub enum Type {
 }
 
 impl Type {
+    /// What the manifest calls it. A bit of a register and a text say further keys beside it.
+    pub fn word(self) -> &'static str {
+        let plain = match self {
+            Self::BitOf(_) => Self::Bit,
+            Self::Text(_) => Self::Text(0),
+            kind @ (Self::Bit
+            | Self::U16
+            | Self::I16
+            | Self::U32
+            | Self::I32
+            | Self::F32
+            | Self::U64
+            | Self::I64
+            | Self::F64
+            | Self::F16
+            | Self::Bcd16
+            | Self::Bcd32) => kind,
+        };
+        TYPES.iter().find(|(_, kind)| *kind == plain).map(|(word, _)| *word).expect("every type has a word")
+    }
+
     /// Registers, or bits of a bit table.
     pub const fn width(self) -> u16 {
         match self {
@@ -165,6 +196,19 @@ impl Order {
         <[u8; 4]>::try_from(places).ok().map(Self::Four)
     }
 
+    /// The letters that name it.
+    pub fn letters(self) -> String {
+        let places: &[u8] = match &self {
+            Self::Abcd => return "ABCD".to_owned(),
+            Self::Cdab => return "CDAB".to_owned(),
+            Self::Badc => return "BADC".to_owned(),
+            Self::Dcba => return "DCBA".to_owned(),
+            Self::Eight(places) => places,
+            Self::Four(places) => places,
+        };
+        places.iter().map(|place| char::from(b'A' + place)).collect()
+    }
+
     /// Whether values of so many registers can have it.
     const fn is_of(self, registers: u16) -> bool {
         match self {
@@ -175,7 +219,7 @@ impl Order {
     }
 }
 
-const TABLES: &[(&str, Table)] = &[
+pub(super) const TABLES: &[(&str, Table)] = &[
     ("holding", Table::Holding),
     ("input", Table::Input),
     ("coil", Table::Coil),

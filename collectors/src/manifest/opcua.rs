@@ -10,10 +10,15 @@ use proof::wire::Share;
 use super::check::{distinct, meaning, word};
 use super::{Meaning, beside, raw};
 
+mod address;
+
+pub use address::{Namespace, NodeAt, Step};
+
 const MIN_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_NODE: usize = 1_024;
+const MAX_URL: usize = 1_024;
+const MAX_QUEUE: u32 = 1_000;
 
 /// An OPC UA server.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +33,24 @@ pub struct OpcUa {
     pub client_dir: Option<PathBuf>,
     /// Longest wait for a connection or an answer, in real time.
     pub timeout: Duration,
+    /// How values come.
+    pub collect: Collect,
+    /// Whether a silence is filled from what the server has kept meanwhile.
+    pub history: bool,
     /// In manifest order.
     pub points: Vec<NodePoint>,
+}
+
+/// How values come to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collect {
+    /// Every point is asked for at every turn.
+    Poll,
+    /// The server reports changes; what it did not report is asked for at every turn.
+    Subscribe {
+        /// How many changes of a point it may hold for one report.
+        queue: u32,
+    },
 }
 
 /// How a channel is protected.
@@ -37,14 +58,53 @@ pub struct OpcUa {
 pub enum Security {
     /// Not at all.
     None,
-    /// Basic256Sha256 with the server's certificate pinned. Without a pin the collector refuses to connect and says
-    /// which thumbprint the server showed.
-    Basic256Sha256 {
+    /// With the server's certificate pinned. Without a pin the collector refuses to connect and says which thumbprint
+    /// the server showed.
+    Secured {
+        /// The algorithms.
+        policy: Policy,
         /// Signed, or signed and encrypted.
         mode: Mode,
         /// What the server's certificate must hash to.
         pin: Option<Thumbprint>,
     },
+}
+
+/// Names of algorithms for a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// What nearly every server has.
+    Basic256Sha256,
+    /// RSA-OAEP, AES-128.
+    Aes128Sha256RsaOaep,
+    /// RSA-PSS, AES-256.
+    Aes256Sha256RsaPss,
+    /// SHA-1 and RSA with PKCS#1 padding: broken.
+    DeprecatedBasic128Rsa15,
+    /// SHA-1: withdrawn in 2017.
+    DeprecatedBasic256,
+}
+
+const POLICIES: &[(&str, Option<Policy>)] = &[
+    ("none", None),
+    ("basic256sha256", Some(Policy::Basic256Sha256)),
+    ("aes128-sha256-rsaoaep", Some(Policy::Aes128Sha256RsaOaep)),
+    ("aes256-sha256-rsapss", Some(Policy::Aes256Sha256RsaPss)),
+    ("deprecated-basic128rsa15", Some(Policy::DeprecatedBasic128Rsa15)),
+    ("deprecated-basic256", Some(Policy::DeprecatedBasic256)),
+];
+
+impl Policy {
+    /// As the manifest names it.
+    pub fn word(self) -> &'static str {
+        let named = POLICIES.iter().find(|(_, policy)| *policy == Some(self));
+        named.map_or("", |(word, _)| word)
+    }
+
+    /// Whether the standard has withdrawn it.
+    pub fn is_deprecated(self) -> bool {
+        matches!(self, Self::DeprecatedBasic128Rsa15 | Self::DeprecatedBasic256)
+    }
 }
 
 /// Message security mode.
@@ -56,13 +116,23 @@ pub enum Mode {
     SignAndEncrypt,
 }
 
-/// A user name, and the file that holds the password.
+/// Who we say we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// As the server knows it.
-    pub name: String,
-    /// Its first line is the password.
-    pub password_file: PathBuf,
+pub enum User {
+    /// A name, and the file that holds the password.
+    Password {
+        /// As the server knows it.
+        name: String,
+        /// Its first line is the password.
+        file: PathBuf,
+    },
+    /// A certificate and its key.
+    Certificate {
+        /// `.der` or `.pem`.
+        certificate: PathBuf,
+        /// PKCS#8 in PEM, without a password.
+        key: PathBuf,
+    },
 }
 
 /// Hash of a certificate in DER.
@@ -108,8 +178,10 @@ impl fmt::Display for Thumbprint {
 pub struct NodePoint {
     /// What it stands for.
     pub meaning: Meaning,
-    /// Node id as text: `ns=2;s=Press.Running`, `i=2258`.
-    pub node: String,
+    /// Which one.
+    pub node: NodeAt,
+    /// A change smaller than this need not be reported by a subscription, in units of the value as read.
+    pub dead_band: Option<f64>,
 }
 
 pub(super) fn check(
@@ -121,13 +193,21 @@ pub(super) fn check(
 ) -> Option<OpcUa> {
     let endpoint = endpoint(complaints, &format!("{path}.endpoint"), raw.endpoint);
     let security = security(complaints, path, raw.policy, raw.mode, raw.server_thumbprint);
-    let user = user(complaints, path, raw.user, raw.password_file, dir);
+    let files = UserFiles {
+        name: raw.user,
+        password: raw.password_file,
+        certificate: raw.user_certificate,
+        key: raw.user_key,
+    };
+    let user = user(complaints, path, files, dir);
     if user.is_some() && security == Some(Security::None) {
+        let key = if matches!(user, Some(User::Password { .. })) { "user" } else { "user_certificate" };
         complaints.add(
-            format!("{path}.user"),
-            "a password would travel unprotected; set policy = \"basic256sha256\"",
+            format!("{path}.{key}"),
+            "who we are would travel unprotected; set policy = \"basic256sha256\"",
         );
     }
+    let collect = collect(complaints, path, raw.collect, raw.queue);
     let client_dir = raw.client_dir.map(|text| beside(dir, &text));
     let timeout = complaints.duration(
         &format!("{path}.timeout"),
@@ -140,10 +220,31 @@ pub(super) fn check(
     }
     let mut points = Vec::new();
     for (at, raw) in raw.points.into_iter().enumerate() {
-        points.extend(point(complaints, &format!("{path}.points[{at}]"), raw, share));
+        points.extend(point(complaints, &format!("{path}.points[{at}]"), raw, share, collect));
     }
     distinct(complaints, &format!("{path}.points"), points.iter().map(|point| &point.meaning));
-    Some(OpcUa { endpoint: endpoint?, security: security?, user, client_dir, timeout, points })
+    let history = raw.history.unwrap_or(false);
+    Some(OpcUa {
+        endpoint: endpoint?,
+        security: security?,
+        user,
+        client_dir,
+        timeout,
+        collect,
+        history,
+        points,
+    })
+}
+
+fn collect(complaints: &mut Complaints, path: &str, way: Option<String>, queue: Option<u32>) -> Collect {
+    let given = queue.is_some();
+    let queue = complaints.number(&format!("{path}.queue"), queue, 1, 1..=MAX_QUEUE);
+    let ways = [("poll", Collect::Poll), ("subscribe", Collect::Subscribe { queue })];
+    let collect = word(complaints, &format!("{path}.collect"), way, &ways).flatten_or(Collect::Poll);
+    if given && collect == Collect::Poll {
+        complaints.add(format!("{path}.queue"), "has no meaning without collect = \"subscribe\"");
+    }
+    collect
 }
 
 fn security(
@@ -155,21 +256,29 @@ fn security(
 ) -> Option<Security> {
     let pin_path = format!("{path}.server_thumbprint");
     let policy_path = format!("{path}.policy");
-    let secured = word(complaints, &policy_path, policy, &[("none", false), ("basic256sha256", true)])
-        .required(complaints, &policy_path);
+    let deprecated = policy.as_deref().map(|name| format!("deprecated-{name}"));
+    let policy = match deprecated.filter(|name| POLICIES.iter().any(|(word, _)| word == name)) {
+        Some(name) => {
+            let remedy = format!(
+                "is broken and withdrawn; set \"basic256sha256\" here and switch it on at the server, or write \
+                 \"{name}\" where it has nothing better"
+            );
+            complaints.add(&*policy_path, remedy);
+            None
+        }
+        None => word(complaints, &policy_path, policy, POLICIES).required(complaints, &policy_path),
+    };
     let modes = [("sign", Mode::Sign), ("sign_and_encrypt", Mode::SignAndEncrypt)];
     let mode_given = mode.is_some();
     let mode = word(complaints, &format!("{path}.mode"), mode, &modes).flatten_or(Mode::SignAndEncrypt);
-    let pin_given = thumbprint.is_some();
-    let pin = thumbprint;
-    if secured? {
-        let read = pin.as_deref().and_then(Thumbprint::parse);
-        if pin.is_some() && read.is_none() {
+    if let Some(policy) = policy? {
+        let pin = thumbprint.as_deref().and_then(Thumbprint::parse);
+        if thumbprint.is_some() && pin.is_none() {
             complaints.add(pin_path, "is not a thumbprint: 64 (SHA-256) or 40 (SHA-1) hexadecimal digits");
         }
-        return Some(Security::Basic256Sha256 { mode, pin: read });
+        return Some(Security::Secured { policy, mode, pin });
     }
-    if pin_given {
+    if thumbprint.is_some() {
         complaints.add(pin_path, "has no meaning with policy = \"none\"");
     }
     if mode_given {
@@ -178,37 +287,57 @@ fn security(
     Some(Security::None)
 }
 
-fn user(
-    complaints: &mut Complaints,
-    path: &str,
+/// The keys that say who we are.
+struct UserFiles {
     name: Option<String>,
-    file: Option<String>,
-    dir: &Path,
-) -> Option<User> {
-    let file_path = format!("{path}.password_file");
-    if name.is_none() && file.is_none() {
-        return None;
-    }
-    let name = complaints.required(&format!("{path}.user"), name);
-    let password_file = complaints.required(&file_path, file).map(|text| beside(dir, &text));
-    if let Some(file) = password_file.as_ref().filter(|file| !file.is_file()) {
-        complaints.add(file_path, format!("no such file `{}`", file.display()));
-    }
-    Some(User { name: name?, password_file: password_file? })
+    password: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
 }
 
-fn point(complaints: &mut Complaints, path: &str, raw: raw::Node, share: Share) -> Option<NodePoint> {
-    let node_path = format!("{path}.node");
-    let node = complaints.required(&node_path, raw.node).filter(|node| {
-        let right = is_node_id(node);
-        if !right {
-            complaints.add(
-                &*node_path,
-                format!("`{node}` is not a node id such as `ns=2;s=Press.Running` or `i=2258`"),
-            );
+fn user(complaints: &mut Complaints, path: &str, files: UserFiles, dir: &Path) -> Option<User> {
+    let UserFiles { name, password, certificate, key } = files;
+    let by_name = name.is_some() || password.is_some();
+    let by_certificate = certificate.is_some() || key.is_some();
+    if by_name && by_certificate {
+        complaints
+            .add(format!("{path}.user_certificate"), "contradicts `user`: one of the two says who we are");
+    }
+    let mut file = |key: &str, text: Option<String>| {
+        let path = format!("{path}.{key}");
+        let file = beside(dir, &complaints.required(&path, text)?);
+        if !file.is_file() {
+            complaints.add(path, format!("no such file `{}`", file.display()));
         }
-        right
-    });
+        Some(file)
+    };
+    if by_certificate {
+        let (certificate, key) = (file("user_certificate", certificate), file("user_key", key));
+        return Some(User::Certificate { certificate: certificate?, key: key? });
+    }
+    if !by_name {
+        return None;
+    }
+    let file = file("password_file", password);
+    let name = complaints.required(&format!("{path}.user"), name);
+    Some(User::Password { name: name?, file: file? })
+}
+
+fn point(
+    complaints: &mut Complaints,
+    path: &str,
+    raw: raw::Node,
+    share: Share,
+    collect: Collect,
+) -> Option<NodePoint> {
+    let node = node(complaints, path, raw.node, raw.path);
+    let band_path = format!("{path}.dead_band");
+    if raw.dead_band.is_some_and(|band| !band.is_finite() || band <= 0.0) {
+        complaints.add(&*band_path, "is not a number above zero");
+    } else if raw.dead_band.is_some() && collect == Collect::Poll {
+        complaints.add(band_path, "has no meaning without collect = \"subscribe\" of the source");
+    }
+    let dead_band = raw.dead_band;
     let common = raw::Point {
         name: raw.name,
         scale: raw.scale,
@@ -220,32 +349,48 @@ fn point(complaints: &mut Complaints, path: &str, raw: raw::Node, share: Share) 
         share: raw.share,
     };
     let meaning = meaning(complaints, path, common, share);
-    Some(NodePoint { meaning: meaning?, node: node? })
+    Some(NodePoint { meaning: meaning?, node: node?, dead_band })
 }
 
-/// The text form of OPC 10000-6, 5.3.1.10, without a namespace URI.
-fn is_node_id(text: &str) -> bool {
-    if text.len() > MAX_NODE {
-        return false;
+/// Exactly one of `node` and `path`.
+fn node(
+    complaints: &mut Complaints,
+    path: &str,
+    node: Option<String>,
+    names: Option<String>,
+) -> Option<NodeAt> {
+    let node_path = format!("{path}.node");
+    if node.is_some() && names.is_some() {
+        complaints.add(&*node_path, "contradicts `path`: one of the two says which node");
+        return None;
     }
-    let id = match text.strip_prefix("ns=") {
-        None => text,
-        Some(rest) => match rest.split_once(';') {
-            Some((namespace, id)) if namespace.parse::<u16>().is_ok() => id,
-            _ => return false,
-        },
-    };
-    match id.split_at_checked(2) {
-        Some(("i=", number)) => number.parse::<u32>().is_ok(),
-        Some(("s=" | "g=" | "b=", rest)) => !rest.is_empty(),
-        _ => false,
+    if let Some(names) = names {
+        let read = NodeAt::path(&names);
+        if read.is_none() {
+            complaints.add(
+                format!("{path}.path"),
+                format!("`{names}` is not a path such as `0:Objects/2:Machine/2:Count`"),
+            );
+        }
+        return read;
     }
+    let node = complaints.required(&node_path, node)?;
+    let read = NodeAt::id(&node);
+    if read.is_none() {
+        complaints.add(
+            node_path,
+            format!(
+                "`{node}` is not a node id such as `ns=2;s=Press.Running`, `nsu=urn:plant;s=Press.Running` or `i=2258`"
+            ),
+        );
+    }
+    read
 }
 
 fn endpoint(complaints: &mut Complaints, path: &str, field: Option<String>) -> Option<String> {
     let text = complaints.required(path, field)?;
     let host = text.strip_prefix("opc.tcp://").unwrap_or("");
-    if host.is_empty() || text.len() > MAX_NODE || text.contains(char::is_whitespace) {
+    if host.is_empty() || text.len() > MAX_URL || text.contains(char::is_whitespace) {
         complaints.add(path, format!("`{text}` is not a URL such as `opc.tcp://192.168.1.30:4840`"));
         return None;
     }

@@ -30,7 +30,7 @@ impl Manifest {
         }
     }
 
-    /// Codes of the modules that records of any of its logs can carry, in order.
+    /// Codes of the modules that records of any of its logs and tables can carry, in order.
     pub fn modules(&self) -> Vec<u16> {
         let mut codes: Vec<_> = self.sources.iter().flat_map(Source::modules).collect();
         codes.sort_unstable();
@@ -54,8 +54,13 @@ impl Manifest {
 impl Source {
     /// Codes of the modules its records can carry, in order; none for a device.
     pub fn modules(&self) -> Vec<u16> {
-        let Kind::Log(file) = &self.kind else { return Vec::new() };
-        let mut codes: Vec<_> = file.rules.iter().map(|rule| rule.module).filter(|code| *code != 0).collect();
+        let rules = match &self.kind {
+            Kind::Log(file) => &file.text.rules,
+            Kind::Syslog(port) => &port.text.rules,
+            Kind::Table(table) => &table.rules,
+            Kind::Modbus(_) | Kind::OpcUa(_) | Kind::Mqtt(_) => return Vec::new(),
+        };
+        let mut codes: Vec<_> = rules.iter().map(|rule| rule.module).filter(|code| *code != 0).collect();
         codes.sort_unstable();
         codes.dedup();
         codes
@@ -67,6 +72,9 @@ fn public_source(source: &Source, salt: &[u8; 32]) -> wire::Source {
         Kind::Modbus(_) => wire::SourceKind::Modbus,
         Kind::OpcUa(_) => wire::SourceKind::Opcua,
         Kind::Log(_) => wire::SourceKind::Log,
+        Kind::Mqtt(_) => wire::SourceKind::Mqtt,
+        Kind::Syslog(_) => wire::SourceKind::Syslog,
+        Kind::Table(_) => wire::SourceKind::Table,
     };
     let length = u32::try_from(source.name.len()).expect("names are bounded");
     let digest = Sha256::new()

@@ -13,23 +13,116 @@ fn parse(text: &str) -> Result<Manifest, Complaints> {
 #[test]
 fn the_example_is_a_manifest() {
     let manifest = parse(EXAMPLE).unwrap();
-    assert_eq!(manifest.sources.len(), 4);
+    assert_eq!(manifest.sources.len(), 8);
     let Kind::Modbus(press) = &manifest.sources[0].kind else { panic!() };
     assert_eq!((press.points[1].address, press.points[1].kind), (100, Type::U32));
     assert_eq!((press.points[1].meaning.role, press.points[1].meaning.share), (Role::Counter, Share::Delta));
     let Kind::OpcUa(meter) = &manifest.sources[1].kind else { panic!() };
-    let Security::Basic256Sha256 { mode, pin } = &meter.security else { panic!() };
+    let Security::Secured { policy: Policy::Basic256Sha256, mode, pin } = &meter.security else { panic!() };
     assert!(matches!((mode, pin), (Mode::SignAndEncrypt, Some(Thumbprint::Sha256(_)))));
     let Kind::Log(log) = &manifest.sources[2].kind else { panic!() };
-    assert_eq!((log.encoding, log.utc_offset_minutes), (Encoding::Gb18030, 480));
-    assert_eq!(log.accounts[0].class, ActorClass::Excluded);
-    assert_eq!(log.accounts[0].reason, ExclusionReason::Admin);
-    assert_eq!((log.rules[3].module, log.rules[3].action), (0, ActionClass::Login));
+    assert_eq!((log.text.encoding, log.text.utc_offset_minutes), (Encoding::Gb18030, 480));
+    assert_eq!(log.text.accounts[0].class, ActorClass::Excluded);
+    assert_eq!(log.text.accounts[0].reason, ExclusionReason::Admin);
+    assert_eq!((log.text.rules[3].module, log.text.rules[3].action), (0, ActionClass::Login));
     assert_eq!(manifest.source_named("MES").unwrap().index, 3);
     let Kind::Modbus(meter) = &manifest.sources[3].kind else { panic!() };
     let Transport::Serial(port) = &meter.line.transport else { panic!() };
     assert_eq!((port.parity, meter.line.baud, meter.line.framing), (Parity::Even, 9_600, Framing::Rtu));
     assert_eq!(manifest.sources[3].address(), "/dev/ttyS1 unit 3");
+    let Kind::Modbus(meter) = &manifest.sources[4].kind else { panic!() };
+    let places: Vec<_> = meter.points.iter().map(|point| (point.address, point.meaning.share)).collect();
+    assert_eq!(places, [(0x34, Share::Shape), (0x48, Share::Delta)]);
+    let Kind::Modbus(plc) = &manifest.sources[5].kind else { panic!() };
+    assert_eq!((plc.points[0].address, plc.points[0].order), (0x1064, Order::Cdab));
+    let Kind::Mqtt(broker) = &manifest.sources[6].kind else { panic!() };
+    assert_eq!((broker.ca_file.is_none(), broker.points[0].value.as_str()), (true, "/v/run"));
+    assert_eq!(broker.points[0].only["/dev"], "CNC-07");
+    let Kind::Syslog(port) = &manifest.sources[7].kind else { panic!() };
+    assert_eq!((&port.carrier, port.listen.port(), port.from.len()), (&Carrier::Tcp, 6514, 1));
+}
+
+#[test]
+fn what_is_wrong_with_a_syslog_port_is_said_with_its_path_and_one_port_has_one_source() {
+    let text = r#"
+[[sources]]
+name = "a"
+[sources.syslog]
+listen = "6514"
+transport = "tls"
+from = ["erp.local"]
+rules = [{ action = "login", when = [{ field = "syslog_app", equals = "k" }, { field = "message", equals = "k" }] }]
+[[sources]]
+name = "b"
+[sources.syslog]
+listen = "0.0.0.0:6514"
+transport = "udp"
+key_file = "x"
+quiet_after = "1s"
+[[sources]]
+name = "c"
+[sources.syslog]
+listen = "0.0.0.0:6514"
+transport = "tcp"
+from = ["10.0.0.1"]
+[[sources]]
+name = "d"
+[sources.syslog]
+listen = "127.0.0.1:6514"
+transport = "tcp"
+from = ["10.0.0.1"]
+"#;
+    let complaints = parse(text).unwrap_err();
+    let mut paths: Vec<_> = complaints.list().iter().map(|complaint| complaint.path.as_str()).collect();
+    paths.sort_unstable();
+    let expected = [
+        "sources[0].syslog.certificate_file",
+        "sources[0].syslog.from[0]",
+        "sources[0].syslog.key_file",
+        "sources[0].syslog.listen",
+        "sources[0].syslog.rules[0].when[1].field",
+        "sources[1].syslog.from",
+        "sources[1].syslog.key_file",
+        "sources[1].syslog.quiet_after",
+        "sources[3].syslog.listen",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn what_is_wrong_with_a_broker_is_said_with_its_path_and_no_password_goes_unprotected() {
+    let text = r#"
+[[sources]]
+name = "a"
+[sources.mqtt]
+broker = "192.168.1.9"
+tls = "no"
+time = "ts"
+[[sources.mqtt.points]]
+name = "x"
+topic = "gw/#/up"
+value = "/v/~2"
+[[sources]]
+name = "b"
+[sources.mqtt]
+broker = "192.168.1.9:1883"
+tls = "none"
+user = "inuse"
+password_file = "/nowhere"
+"#;
+    let wrong = parse(text).unwrap_err().to_string();
+    for expected in [
+        "sources[0].mqtt.broker: `192.168.1.9` is not a host and port",
+        "sources[0].mqtt.tls: `no` is not `none`",
+        "sources[0].mqtt.time: `ts` is not a JSON pointer",
+        "sources[0].mqtt.points[0].topic: `gw/#/up` is not a topic",
+        "sources[0].mqtt.points[0].value: `/v/~2` is not a JSON pointer",
+        "sources[1].mqtt.user: a password would travel unprotected",
+        "sources[1].mqtt.password_file: no such file `/nowhere`",
+        "sources[1].mqtt.points: is empty",
+    ] {
+        assert!(wrong.contains(expected), "{expected}\n{wrong}");
+    }
 }
 
 #[test]
@@ -334,4 +427,96 @@ fn thumbprints_are_read_as_tools_print_them() {
     assert_eq!(Thumbprint::parse("é"), None);
     let shown = Thumbprint::Sha256([0x0F; 32]).to_string();
     assert_eq!(Thumbprint::parse(&shown), Some(Thumbprint::Sha256([0x0F; 32])));
+}
+
+#[cfg(feature = "sql")]
+mod tables {
+    use super::*;
+
+    /// The example's source of a table, which stands there as a comment.
+    fn example() -> String {
+        let text = include_str!("../../../config/manifest.toml");
+        let from = text.find("# [[sources]]\n").expect("the example has a table");
+        let lines = text[from..].lines().map(|line| line.strip_prefix('#').unwrap_or(line).trim_start());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn complaints_about(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("pw"), "secret").expect("a file");
+        let text = text.replace("/etc/inuse/erp.password", "pw");
+        let wrong = Manifest::parse("m", &text, folder.path()).err();
+        wrong
+            .map(|wrong| wrong.list().iter().map(|told| format!("{}: {}", told.path, told.problem)).collect())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn the_table_of_the_example_is_a_source_and_leaves_as_a_table() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pw"), "secret").unwrap();
+        let text = example().replace("/etc/inuse/erp.password", "pw");
+        let manifest = Manifest::parse("m", &text, folder.path()).unwrap();
+        let source = &manifest.sources[0];
+        assert_eq!(source.address(), "192.168.1.8:1433/AIS20250101 T_BAS_OPERATELOG");
+        assert_eq!(source.modules().len(), 3);
+        let body = manifest.public(&[7; 32]);
+        assert_eq!(body.sources[0].kind(), proof::wire::SourceKind::Table);
+        let sent = format!("{body:?}");
+        assert!(!sent.contains("AIS2025") && !sent.contains("T_BAS"), "{sent}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_table_is_said_with_its_path() {
+        let changes = [
+            ("kind = \"sqlserver\"", "kind = \"oracle\"", "sources[0].table.server.kind"),
+            ("host = \"192.168.1.8\"", "host = \"http://erp\"", "sources[0].table.server.host"),
+            ("database = \"AIS20250101\"", "", "sources[0].table.server.database"),
+            ("user = \"inuse\"", "", "sources[0].table.server.user"),
+            ("tls = \"required\"", "tls = \"none\"", "sources[0].table.server.server_thumbprint"),
+            ("\"6f1a2b3c", "\"f1a2b3c", "sources[0].table.server.server_thumbprint"),
+            ("tls = \"required\"", "tls = \"trust\"", "sources[0].table.server.tls"),
+            ("tls = \"required\"", "ca_file = \"none.pem\"", "sources[0].table.server.ca_file"),
+            ("kingdee_operatelog\"", "../kingdee\"", "sources[0].table.map"),
+            ("field = \"object\"", "field = \"objekt\"", "sources[0].table.rules[0].when[0].field"),
+            ("max_rows = 1000", "max_rows = 1", "sources[0].table.max_rows"),
+            ("overlap = \"5m\"", "overlap = \"5d\"", "sources[0].table.overlap"),
+        ];
+        for (from, to, path) in changes {
+            let text = example();
+            assert!(text.contains(from), "{from}");
+            let told = complaints_about(&text.replacen(from, to, 1));
+            assert!(told.iter().any(|told| told.starts_with(path)), "{to}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_with_names_that_are_no_names_is_refused() {
+        let good = crate::manifest::BUILT_IN_MAPS[0].1;
+        let changes = [
+            ("table = \"SFCTC\"", "table = \"SFCTC; DROP TABLE x\"", "table"),
+            ("table = \"SFCTC\"", "table = \"a.b.c.d\"", "table"),
+            ("column = \"TC001\", type", "column = \"TC001]\", type", "key[2].column"),
+            ("column = \"CREATOR\"", "column = \"u.CREATOR\"", "fields[1].column"),
+            ("column = \"CREATOR\"", "column = \"CREA TOR\"", "fields[1].column"),
+            ("fields = [\"date\", \"time\"]", "fields = [\"day\"]", "time.fields"),
+            ("field = \"creator\"", "field = \"maker\"", "account.field"),
+            ("evidence = \"documented\"", "evidence = \"sure\"", "evidence"),
+        ];
+        for (from, to, path) in changes {
+            assert!(good.contains(from), "{from}");
+            let wrong = crate::manifest::maps::map("ours", &good.replacen(from, to, 1)).unwrap_err();
+            assert!(wrong.list().iter().any(|complaint| complaint.path == path), "{to}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn there_is_no_way_to_take_any_certificate_of_a_database() {
+        for key in
+            ["insecure = true", "trust_server_certificate = true", "tls = \"prefer\"", "verify = false"]
+        {
+            let text = example().replacen("tls = \"required\"", key, 1);
+            assert!(!complaints_about(&text).is_empty(), "{key}");
+        }
+    }
 }

@@ -128,6 +128,19 @@ impl Line {
         }
     }
 
+    /// Sees to it that there is a connection, and asks nothing: for who must tell a line that is not there from a unit
+    /// that says nothing.
+    ///
+    /// # Errors
+    /// [`CollectError::Lost`] when there is none and none can be had.
+    pub(super) async fn ready(&self, device: &Modbus) -> Result<(), CollectError> {
+        let mut state = self.turn(device).await;
+        let mut left = device.timeout;
+        let stream = self.stream(&mut state, &mut left, device).await?;
+        state.stream = Some(stream);
+        Ok(())
+    }
+
     /// One question, the line being held.
     async fn ask_now(
         &self,
@@ -139,12 +152,12 @@ impl Line {
         // What is left of the time-out, a second attempt included: the others on the line wait meanwhile.
         let mut left = device.timeout;
         // Whoever stops waiting in the middle of a question leaves no stream behind that is out of step.
-        let mut stream = self.stream(state, &mut left).await?;
+        let mut stream = self.stream(state, &mut left, device).await?;
         let before = state.inbox.dropped;
         let mut asked = self.attempt(state, &mut stream, device, question, &mut left).await;
         if used && self.may_be_of_the_connection(&asked) {
             drop(stream);
-            stream = self.stream(state, &mut left).await?;
+            stream = self.stream(state, &mut left, device).await?;
             asked = self.attempt(state, &mut stream, device, question, &mut left).await;
         }
         if state.inbox.dropped != before {
@@ -338,7 +351,12 @@ impl Line {
     }
 
     /// The connection, opened when there is none.
-    async fn stream(&self, state: &mut State, left: &mut Duration) -> Result<Box<dyn Stream>, CollectError> {
+    async fn stream(
+        &self,
+        state: &mut State,
+        left: &mut Duration,
+        device: &Modbus,
+    ) -> Result<Box<dyn Stream>, CollectError> {
         if let Some(newer) = self.dialled.as_ref().and_then(Dialled::newest) {
             // The unit has given the one before up.
             state.stream = None;
@@ -351,8 +369,8 @@ impl Line {
         if let Some((_, kind)) = state.failed.filter(|(since, _)| since.elapsed() < RETRY) {
             return Err(self.lost(kind.into()));
         }
-        let began = Stopwatch::start();
-        let opened = match timeout(*left, self.open()).await {
+        let (began, had) = (Stopwatch::start(), *left);
+        let opened = match timeout(had, self.open()).await {
             Ok(opened) => opened,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
@@ -363,7 +381,9 @@ impl Line {
                 Ok(stream)
             }
             Err(error) => {
-                state.begin(Some((Stopwatch::start(), error.kind())));
+                // An attempt with what was left of a time-out says nothing of the line to the next one.
+                let is_cut_short = error.kind() == io::ErrorKind::TimedOut && had < device.timeout;
+                state.begin((!is_cut_short).then(|| (Stopwatch::start(), error.kind())));
                 Err(self.lost(error))
             }
         }

@@ -167,7 +167,7 @@ pub fn decode(point: &RegisterPoint, first: u16, words: &Words) -> Reading {
     clippy::cast_precision_loss,
     reason = "a counter past 2^53 is read to 16 digits; the raw bytes keep the rest"
 )]
-fn number(kind: Type, order: Order, words: &[u16]) -> Option<f64> {
+pub(super) fn number(kind: Type, order: Order, words: &[u16]) -> Option<f64> {
     let word = || ordered::<2>(order, words).map(u16::from_be_bytes);
     Some(match kind {
         Type::Bit => return None,
@@ -216,6 +216,19 @@ pub fn characters(order: Order, words: &[u16]) -> Vec<u8> {
     bytes.truncate(ends);
     bytes.truncate(bytes.trim_ascii_end().len());
     bytes
+}
+
+/// What a text point says: UTF-8, or else GBK, as devices made for China have it.
+pub fn said(point: &RegisterPoint, reading: &Reading) -> Option<String> {
+    if !matches!(point.kind, Type::Text(_)) || reading.value.is_none() {
+        return None;
+    }
+    let words: Vec<_> =
+        reading.raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
+    let bytes = characters(point.order, &words);
+    let text = String::from_utf8(bytes)
+        .unwrap_or_else(|error| encoding_rs::GBK.decode(error.as_bytes()).0.into_owned());
+    Some(text.chars().filter(|character| !character.is_control()).collect())
 }
 
 /// The number that stands for a text: 48 bits of its SHA-256; 0 for none.
