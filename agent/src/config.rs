@@ -60,6 +60,10 @@ struct RawBuffer {
     file_mib: Option<u64>,
 }
 
+/// Where packages put the state directory.
+#[cfg(feature = "setup")]
+pub(crate) const STATE_DIR: &str = "/var/lib/inuse";
+
 const MIB: u64 = 1 << 20;
 
 impl AgentConfig {
@@ -141,7 +145,7 @@ impl AgentConfig {
 
     /// The socket on which a running agent tells its status.
     pub fn status_socket(&self) -> PathBuf {
-        self.state_dir.join("status.sock")
+        self.state_dir.join(crate::status::SOCKET)
     }
 
     /// The whole effective configuration as TOML.

@@ -185,6 +185,31 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
     Ok(Enrolment { agent, kid: key.verify_key().kid(), project: granted.project })
 }
 
+/// Gives what a command made in the state directory to the directory's owner. Root asks and enrols; the service runs
+/// as a user of its own, who must be able to read the keys.
+///
+/// # Errors
+/// When something in there cannot be looked at or given away.
+pub fn give_to_owner(state_dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let Ok(owner) = std::fs::metadata(state_dir) else { return Ok(()) };
+    let mut folders = vec![state_dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let (path, made) = (entry.path(), entry.metadata()?);
+            if made.is_dir() {
+                folders.push(path.clone());
+            }
+            // Of another owner only when root made it: others can make nothing here.
+            if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) && !made.is_symlink() {
+                chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What the proof of possession is made over.
 fn possession(token: &str, agent: AgentId, csr: &[u8]) -> Vec<u8> {
     let mut message = b"inuse/v1/enrol\0".to_vec();

@@ -26,8 +26,12 @@ mod enrol;
 mod files;
 mod identity;
 mod layout;
+pub mod line_use;
 mod mqtt;
+mod owner;
 mod recorder;
+#[cfg(feature = "setup")]
+pub mod setup;
 mod start;
 pub mod status;
 pub mod update;
@@ -35,8 +39,9 @@ mod uplink;
 mod watchdog;
 
 pub use config::AgentConfig;
-pub use enrol::{EnrolError, Enrolment, enrol};
+pub use enrol::{EnrolError, Enrolment, enrol, give_to_owner};
 pub use identity::{Identity, IdentityError};
+pub use owner::read_as_owner;
 pub use start::{Agent, BuildError};
 
 /// What this program calls itself in windows: its version. The build's hash joins it with reproducible builds.

@@ -10,6 +10,9 @@ use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use daemon::{Context, Exit};
 
+mod hand;
+#[cfg(feature = "opcua")]
+mod opcua;
 mod print;
 
 /// Watches devices and business systems, read-only, and reports signed usage proofs.
@@ -81,9 +84,58 @@ enum Command {
     Probe {
         /// Name of the source in the manifest; all of them when absent.
         source: Option<String>,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at a log that nobody has described yet: guess encoding, parser and time zone, show ten records and the lines
+    /// that were not understood, and print what to paste into the manifest. Nothing is recorded.
+    #[cfg(feature = "log")]
+    Sample {
+        /// The log file, or a pattern of which the newest is looked at.
+        file: PathBuf,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an OPC UA server's certificate and pin it in the manifest.
+    #[cfg(feature = "opcua")]
+    Trust(opcua::Trust),
+    /// Look around in an OPC UA server: what there is, and what the manifest would say. Nothing is recorded.
+    #[cfg(feature = "opcua")]
+    Browse(opcua::Browse),
+    /// Ask a line by hand, slowly, which units are on it, or one unit which registers it has.
+    #[cfg(feature = "modbus")]
+    Scan(hand::Scan),
+    /// Show a block of registers under every type and order, and which of them look plausible.
+    #[cfg(feature = "modbus")]
+    Decode(hand::Decode),
+    /// Show what reading costs each source: questions, bytes, share of its time.
+    Load(hand::Load),
+    /// Ask for everything, show what is read, write the configuration, enrol, and print the installation record.
+    #[cfg(feature = "setup")]
+    Setup {
+        /// Language of the questions.
+        #[arg(long, default_value = "zh")]
+        lang: Lang,
+        /// Take the answers from this file, one a line, instead of standard input.
+        #[arg(long)]
+        answers: Option<PathBuf>,
+        /// Ask on a page in a browser instead, served at this address alone, such as 127.0.0.1:8080 or that of the
+        /// cable that you are on.
+        #[cfg(feature = "setup-page")]
+        #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "answers")]
+        page: Option<std::net::SocketAddr>,
     },
     /// Print the whole effective configuration.
     Config,
+}
+
+#[cfg(feature = "setup")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Lang {
+    Zh,
+    En,
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,6 +159,20 @@ fn main() -> ExitCode {
         }
     };
     daemon::log_to_stderr(tracing::Level::INFO);
+    // Before any thread: who reads what the service will read, reads as the service.
+    if matches!(cli.command, Command::Check | Command::Probe { .. } | Command::Load(_)) {
+        let said = match agent::read_as_owner(&cli.config) {
+            Ok(None) => Ok(()),
+            Ok(Some(user)) => {
+                print::err(&format!("reading as {user}, to whom the state directory belongs\n"))
+            }
+            Err(error) => {
+                print::err(&format!("inuse-agent: reading as root, and not as the service: {error}\n"))
+            }
+        };
+        // A closed standard error leaves nobody to tell.
+        drop(said);
+    }
     daemon::run("inuse-agent", async |ctx| match cli.command {
         Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes).await,
         Command::Run => run(&cli.config, ctx).await,
@@ -132,7 +198,41 @@ fn main() -> ExitCode {
             print::out(&agent::update::run(&update).await?)?;
             Ok(Exit::Ok)
         }
-        Command::Probe { source } => probe(&cli.config, source.as_deref()).await,
+        Command::Probe { source, json } => probe(&cli.config, source.as_deref(), json).await,
+        #[cfg(feature = "log")]
+        Command::Sample { file, json } => {
+            // Parsers of the manifest's own count, where there is one.
+            let manifest = AgentConfig::load(&cli.config).map_or(cli.config, |(config, _)| config.manifest);
+            let sample = collectors::log::sample::sample(&file, manifest.parent())?;
+            print::out(&if json { print::sample::json(&sample) } else { print::sample::text(&sample) })?;
+            Ok(if sample.parser.is_some() { Exit::Ok } else { Exit::No })
+        }
+        #[cfg(feature = "opcua")]
+        Command::Trust(asked) => opcua::trust(&cli.config, &asked, ctx.clock().stamp().wall_ms).await,
+        #[cfg(feature = "opcua")]
+        Command::Browse(asked) => opcua::browse(&cli.config, &asked).await,
+        #[cfg(feature = "modbus")]
+        Command::Scan(scan) => scan.run(&cli.config, &ctx).await,
+        #[cfg(feature = "modbus")]
+        Command::Decode(decode) => decode.run(&cli.config, &ctx).await,
+        Command::Load(load) => load.run(&cli.config, &ctx).await,
+        #[cfg(feature = "setup")]
+        Command::Setup {
+            lang,
+            answers,
+            #[cfg(feature = "setup-page")]
+            page,
+        } => {
+            use agent::setup::{self, Answers, Setup};
+            let lang = match lang {
+                Lang::Zh => setup::Lang::Zh,
+                Lang::En => setup::Lang::En,
+            };
+            let answers = answers.map_or(Answers::Input, Answers::File);
+            #[cfg(feature = "setup-page")]
+            let answers = page.map_or(answers, Answers::Page);
+            Setup { config: cli.config, lang, answers, clock: ctx.clock(), stop: ctx.stop() }.run().await
+        }
         Command::Config => {
             let (config, _) = AgentConfig::load(&cli.config)?;
             print::out(&config.to_toml())?;
@@ -195,23 +295,32 @@ async fn log(config: &std::path::Path, rules: &str) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn probe(config: &std::path::Path, name: Option<&str>) -> anyhow::Result<Exit> {
-    let (config, manifest) = AgentConfig::load(config)?;
+async fn probe(config_file: &std::path::Path, name: Option<&str>, json: bool) -> anyhow::Result<Exit> {
+    let (config, manifest) = AgentConfig::load(config_file)?;
     let sources: Vec<_> = match name {
         Some(name) => vec![
             manifest.source_named(name).with_context(|| format!("the manifest has no source `{name}`"))?,
         ],
         None => manifest.sources.iter().collect(),
     };
-    let mut all_well = true;
+    let (mut all_well, mut shown) = (true, Vec::new());
     for source in sources {
+        #[cfg(feature = "modbus")]
+        hand::ensure_free_for(config_file, source).await?;
         let probed = collectors::probe(source, &config.state_dir).await;
         all_well &= probed.as_ref().is_ok_and(|probe| {
             probe.refused.is_none() && probe.points.iter().all(|point| point.reading.value.is_some())
         });
-        print::out(&print::probe(source, &probed))?;
+        if json {
+            shown.push(print::probe_json(source, &probed));
+        } else {
+            print::out(&print::probe(source, &probed))?;
+        }
     }
-    give_to_owner(&config.state_dir)?;
+    if json {
+        print::out(&format!("{}\n", serde_json::json!({ "sources": shown })))?;
+    }
+    agent::give_to_owner(&config.state_dir)?;
     Ok(if all_well { Exit::Ok } else { Exit::No })
 }
 
@@ -242,35 +351,12 @@ async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -
         token => token.to_owned(),
     };
     let enrolment = agent::enrol(&config.state_dir, server, token.trim()).await?;
-    give_to_owner(&config.state_dir)?;
+    agent::give_to_owner(&config.state_dir)?;
     print::out(&format!(
         "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n",
         enrolment.agent, enrolment.kid, enrolment.project
     ))?;
     Ok(Exit::Ok)
-}
-
-/// Gives what this command made in the state directory to the directory's owner. Root asks and enrols; the service runs
-/// as a user of its own, who must be able to read the keys.
-fn give_to_owner(state_dir: &std::path::Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, chown};
-    let Ok(owner) = std::fs::metadata(state_dir) else { return Ok(()) };
-    let mut folders = vec![state_dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            let (path, made) = (entry.path(), entry.metadata()?);
-            if made.is_dir() {
-                folders.push(path.clone());
-            }
-            // Of another owner only when root made it: others can make nothing here.
-            if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) && !made.is_symlink() {
-                chown(&path, Some(owner.uid()), Some(owner.gid()))
-                    .with_context(|| format!("could not give {} to its directory's owner", path.display()))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn read_line() -> anyhow::Result<String> {

@@ -1,5 +1,8 @@
 //! What the commands print for people.
 
+#[cfg(feature = "log")]
+pub(crate) mod sample;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -7,13 +10,19 @@ use agent::status::{SourceStatus, Status};
 use agent::{AgentConfig, Identity};
 use collectors::manifest::{Kind, Manifest, Source};
 use collectors::{CollectError, Probe};
-use proof::{Quality, catalogue};
+use proof::{Quality, Record, catalogue};
+use serde_json::{Value, json};
 
 /// Prints to standard output.
 pub(crate) fn out(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// Prints to standard error: what is no part of the answer.
+pub(crate) fn err(text: &str) -> std::io::Result<()> {
+    std::io::stderr().lock().write_all(text.as_bytes())
 }
 
 /// What `check` found to be right.
@@ -41,6 +50,9 @@ pub(crate) fn checked(config: &AgentConfig, manifest: &Manifest, identity: &Iden
                 source.address()
             ),
         );
+    }
+    for warning in manifest.warnings() {
+        push(&mut text, format_args!("warning: {warning}\n"));
     }
     text.push_str("the configuration is good\n");
     text
@@ -97,11 +109,22 @@ fn source_line(source: &SourceStatus, now_ms: i64) -> String {
         "{:>3} {state} {}: {seen}, {} good, {} failed",
         source.index, source.name, source.good, source.failed
     );
-    if source.kind == "log" {
+    if source.kind != "device" {
         push(&mut line, format_args!(", {} records, {} unparsed", source.records, source.unparsed));
+    }
+    if source.rewritten > 0 {
+        push(&mut line, format_args!(", REWRITTEN below what was read ({} times)", source.rewritten));
     }
     if let Some(why) = &source.failing {
         push(&mut line, format_args!("; {why}"));
+    }
+    if !source.counters.is_empty() {
+        let counters: Vec<_> =
+            source.counters.iter().map(|(what, times)| format!("{what} {times}")).collect();
+        push(&mut line, format_args!("\n      {}", counters.join(", ")));
+    }
+    for warning in &source.warnings {
+        push(&mut line, format_args!("\n      warning: {warning}"));
     }
     line
 }
@@ -112,6 +135,60 @@ fn age(ms: i64) -> String {
         seconds @ ..7_200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3600),
     }
+}
+
+/// A record for programs.
+fn record(names: &[String], record: &Record) -> Value {
+    let value = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+    let fields = names.iter().cloned().zip(record.fields.iter().map(value));
+    json!({
+        "position": record.position,
+        "event_ms": record.event_ms,
+        "account": record.account,
+        "module": module(record.module),
+        "action": record.action.as_str_name(),
+        "fields": fields.collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}
+
+/// What one question to a source brought, for programs.
+pub(crate) fn probe_json(source: &Source, probed: &Result<Probe, CollectError>) -> Value {
+    let probe = match probed {
+        Ok(probe) => probe,
+        Err(error) => {
+            return json!({
+                "source": source.name,
+                "address": source.address(),
+                "error": daemon::chain(error),
+                "cause": error.cause().to_string(),
+            });
+        }
+    };
+    let point = |point: &collectors::ProbedPoint| {
+        json!({
+            "name": point.name,
+            "value": point.reading.value,
+            "text": point.text,
+            "quality": char::from(point.reading.quality.letter()).to_string(),
+            "why": point.why,
+        })
+    };
+    let (records, lines, unparsed) = match &probe.records {
+        Some((records, lines, unparsed)) => (records.as_slice(), *lines, *unparsed),
+        None => (&[][..], 0, 0),
+    };
+    json!({
+        "source": source.name,
+        "address": source.address(),
+        "server_thumbprint": probe.server_thumbprint,
+        "warnings": probe.warnings,
+        "refused": probe.refused,
+        "points": probe.points.iter().map(point).collect::<Vec<_>>(),
+        "lines": lines,
+        "unparsed": unparsed,
+        "records": records.iter().map(|record| self::record(&probe.fields, record)).collect::<Vec<_>>(),
+        "not_understood": probe.not_understood,
+    })
 }
 
 /// What one question to a source brought.
@@ -127,13 +204,20 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
     if let Some(thumbprint) = &probe.server_thumbprint {
         push(&mut text, format_args!("  server certificate: server_thumbprint = \"{thumbprint}\"\n"));
     }
+    for warning in &probe.warnings {
+        push(&mut text, format_args!("  warning: {warning}\n"));
+    }
     if let Some(refused) = &probe.refused {
         push(&mut text, format_args!("  refused: {refused}\n"));
     }
     for (at, point) in probe.points.iter().enumerate() {
         let what = asked(source, at);
         match point.reading.value {
-            Some(value) => push(&mut text, format_args!("  {:<24} {value:<16} {what}\n", point.name)),
+            Some(value) => {
+                let value =
+                    point.text.as_ref().map_or_else(|| value.to_string(), |text| format!("\"{text}\""));
+                push(&mut text, format_args!("  {:<24} {value:<16} {what}\n", point.name));
+            }
             None => {
                 let why = point.why.clone().unwrap_or_else(|| no_value(point.reading.quality));
                 push(&mut text, format_args!("  {:<24} no value: {why}; {what}\n", point.name));
@@ -161,6 +245,9 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
                 ),
             );
         }
+        for line in &probe.not_understood {
+            push(&mut text, format_args!("  not understood: {line}\n"));
+        }
         if !records.is_empty() && records.iter().all(|record| record.module == 0) {
             text.push_str("  none of these belongs to a module: no rule of the manifest matches them\n");
         }
@@ -176,7 +263,11 @@ fn asked(source: &Source, at: usize) -> String {
             format!("{} {} (counted from 0), {}", table.to_lowercase(), point.address, kind.to_lowercase())
         }),
         Kind::OpcUa(server) => server.points.get(at).map_or_else(String::new, |point| point.node.to_string()),
-        Kind::Log(_) => String::new(),
+        Kind::Mqtt(broker) => broker.points.get(at).map_or_else(String::new, |point| {
+            let (topic, value) = (&point.topic, &point.value);
+            if value.is_empty() { format!("{topic}, the whole message") } else { format!("{topic} {value}") }
+        }),
+        Kind::Log(_) | Kind::Syslog(_) | Kind::Table(_) => String::new(),
     }
 }
 

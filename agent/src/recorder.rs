@@ -15,6 +15,7 @@ use proof::leaf::WindowSecret;
 use proof::payload::encode_manifest;
 use proof::raw::{self, Opening};
 use proof::window::{LATE_MS, Windows};
+use proof::wire::RewriteKind;
 use proof::{Cause, Envelope, Observation, WINDOW_MS, What, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -102,6 +103,7 @@ fn weight(observation: &Observation) -> usize {
                 |record: &proof::Record| record.fields.iter().map(|field| 32 + field.len()).sum::<usize>();
             records.records.iter().map(|record| 160 + fields(record)).sum()
         }
+        What::Kept(kept) => 80 * kept.len(),
         What::Silent(_) => 100,
     }
 }
@@ -217,7 +219,18 @@ impl Recorder {
             What::Records(records) => {
                 let count = u64::try_from(records.records.len()).unwrap_or(u64::MAX);
                 self.shared.good(observation.source, observation.at_ms, count, u64::from(records.unparsed));
+                let told = records.rewrites.iter().filter(|rewrite| rewrite.kind != RewriteKind::Trimmed);
+                for rewrite in told.clone() {
+                    tracing::warn!(
+                        source = observation.source,
+                        ?rewrite,
+                        "what had been read is not there as it was"
+                    );
+                }
+                self.shared.rewritten(observation.source, u64::try_from(told.count()).unwrap_or(u64::MAX));
             }
+            // News of the past: it says nothing of how the source is now.
+            What::Kept(_) => {}
             What::Silent(cause) => self.shared.silent(observation.source, *cause),
         }
     }
@@ -447,7 +460,8 @@ fn taken_at(observation: &Observation, open_ms: Option<i64>, now_ms: i64) -> Opt
     let open_ms = open_ms.unwrap_or(now_ms);
     match &observation.what {
         _ if (open_ms - LATE_MS..=now_ms).contains(&observation.at_ms) => Some(observation.at_ms),
-        What::Records(_) => Some(now_ms),
+        // So do a server's kept readings.
+        What::Records(_) | What::Kept(_) => Some(now_ms),
         What::Cycle(_) | What::Silent(_) => None,
     }
 }

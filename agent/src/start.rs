@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::chain::{Chain, short_hash};
-use crate::collecting::keep_collecting;
+use crate::collecting::{Unusable, keep_collecting};
 use crate::config::AgentConfig;
 use crate::identity::{Identity, IdentityError};
 use crate::layout::{Layout, PlacedRange};
@@ -123,11 +123,11 @@ impl Agent {
 
         let mut tasks = Tasks::new();
         let (samples, recorded) = mpsc::channel(SAMPLES);
-        let shared = collectors::Shared::default();
+        let shared = collectors::Shared::telling(self.shared.notes.clone());
         for source in &self.manifest.sources {
             let bookmark = bookmarks.get(&source.index).map(Vec::as_slice);
-            let collector = collectors::build(source, bookmark, &self.config.state_dir, &shared)
-                .with_context(|| format!("could not build the collector of `{}`", source.name))?;
+            let collector = collectors::build(source, bookmark, &self.config.state_dir, &shared);
+            let collector = collector.unwrap_or_else(|error| Box::new(Unusable::new(source, &error)));
             let out = SampleSender::new(
                 source.index,
                 source.cadence,
@@ -383,8 +383,11 @@ async fn seal_left_open(
 
 /// Sources whose samples a crash loses; logs are read again from their position.
 fn device_sources(body: &wire::ManifestBody) -> Vec<u32> {
-    let is_device =
-        |source: &&wire::Source| matches!(source.kind(), wire::SourceKind::Modbus | wire::SourceKind::Opcua);
+    use wire::SourceKind::{Log, Modbus, Mqtt, Opcua, Syslog, Table, Unspecified};
+    let is_device = |source: &&wire::Source| match source.kind() {
+        Modbus | Opcua | Mqtt | Syslog => true,
+        Log | Table | Unspecified => false,
+    };
     body.sources.iter().filter(is_device).map(|source| source.index).collect()
 }
 
@@ -466,12 +469,16 @@ async fn tell_ready(shared: Arc<Shared>, stop: CancellationToken, service: Servi
 }
 
 fn source_status(source: &collectors::manifest::Source) -> SourceStatus {
-    let records = matches!(source.kind, Kind::Log(_));
+    let kind = match source.kind {
+        Kind::Modbus(_) | Kind::OpcUa(_) | Kind::Mqtt(_) => "device",
+        Kind::Log(_) | Kind::Syslog(_) => "log",
+        Kind::Table(_) => "table",
+    };
     SourceStatus {
         index: source.index,
         name: source.name.clone(),
         address: source.address(),
-        kind: if records { "log" } else { "device" }.to_owned(),
+        kind: kind.to_owned(),
         cadence_s: source.cadence.as_secs(),
         good_ms: None,
         fresh: false,
@@ -479,7 +486,7 @@ fn source_status(source: &collectors::manifest::Source) -> SourceStatus {
         failed: 0,
         records: 0,
         unparsed: 0,
-        failing: None,
+        ..SourceStatus::default()
     }
 }
 

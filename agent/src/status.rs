@@ -2,6 +2,7 @@
 //!
 //! Health means: newest good observation per source within its own cadence. "Process up" is not health.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::watchdog::SLACK;
+
+/// The name of the socket in the state folder.
+pub const SOCKET: &str = "status.sock";
 
 /// A snapshot, as `inuse-agent status --json` prints it. Times are Unix ms, ages seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -48,7 +52,7 @@ pub struct SourceStatus {
     pub name: String,
     /// Host and port, URL or path.
     pub address: String,
-    /// "device" or "log".
+    /// "device", "log" or "table".
     pub kind: String,
     /// Cadence, seconds.
     pub cadence_s: u64,
@@ -64,8 +68,17 @@ pub struct SourceStatus {
     pub records: u64,
     /// Lines that no parser understood.
     pub unparsed: u64,
+    /// How often what had been read of it was found edited, cut, replaced or removed.
+    #[serde(default)]
+    pub rewritten: u64,
     /// Why it fails, in English words; `None` while it works.
     pub failing: Option<String>,
+    /// How often its collector had to do what, since the start.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
+    /// What somebody should look after while it still works.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The line to the broker.
@@ -106,6 +119,8 @@ pub struct BufferStatus {
 #[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
+    /// What the collectors tell of their lines.
+    pub(crate) notes: collectors::Notes,
     began: Stopwatch,
 }
 
@@ -153,7 +168,7 @@ impl Shared {
         let attempts = sources.iter().map(cadence).collect();
         let progress = Progress { attempts, committed: Duration::ZERO, flush };
         let inner = Mutex::new(Inner { sources, progress, link, anchor: None, skew_ms: None });
-        Self { inner, began: Stopwatch::start() }
+        Self { inner, notes: collectors::Notes::default(), began: Stopwatch::start() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -212,6 +227,11 @@ impl Shared {
             source.unparsed += unparsed;
             source.failing = None;
         });
+    }
+
+    /// What had been read of this source is not there as it was.
+    pub(crate) fn rewritten(&self, index: u16, times: u64) {
+        self.source(index, |source| source.rewritten += times);
     }
 
     /// An observation of silence came.
@@ -273,6 +293,10 @@ impl Shared {
         for source in &mut sources {
             let limit_ms = i64::try_from(source.cadence_s.saturating_mul(3_000)).unwrap_or(i64::MAX);
             source.fresh = source.good_ms.is_some_and(|good| now_ms.saturating_sub(good) <= limit_ms);
+            let note = self.notes.of(source.index);
+            source.counters =
+                note.counters.into_iter().map(|(what, times)| (what.to_owned(), times)).collect();
+            source.warnings = note.warnings.into_values().collect();
         }
         let link = inner.link.clone();
         let healthy = link.connected

@@ -1,0 +1,45 @@
+//! The commands with which an installer asks by hand: `scan`, `decode`, `load`. Read-only, and slow by intent.
+
+#[cfg(feature = "modbus")]
+mod decode;
+#[cfg(feature = "modbus")]
+mod line;
+mod load;
+#[cfg(feature = "modbus")]
+mod scan;
+
+#[cfg(feature = "modbus")]
+pub(crate) use decode::Decode;
+#[cfg(feature = "modbus")]
+pub(crate) use line::ensure_free_for;
+pub(crate) use load::Load;
+#[cfg(feature = "modbus")]
+pub(crate) use scan::Scan;
+
+use std::io::IsTerminal as _;
+
+use crate::print;
+
+/// One line on a terminal that is written over again and again; nothing where standard error is no terminal.
+struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { shown: std::io::stderr().is_terminal() }
+    }
+
+    fn say(&self, text: &str) -> std::io::Result<()> {
+        if self.shown { print::err(&format!("\r\x1b[K{text}")) } else { Ok(()) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            // A closed terminal leaves nobody to tell.
+            drop(print::err("\r\x1b[K"));
+        }
+    }
+}
