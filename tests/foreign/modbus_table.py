@@ -1,8 +1,8 @@
 """One device with a value of every type in every byte order, through pymodbus, over Modbus TCP and RTU over TCP.
 
-Prints `{"listening": {"host": …, "port": …, "rtu_port": …, "points": [{"type", "order", "address", "value"} …]}}`: what
-stands where is laid out here with Python's struct module and by the letters of the order alone. Ends when standard
-input closes.
+Prints `{"listening": {"host": …, "port": …, "rtu_port": …, "identity": …, "points": […]}}`. A point has `type`, `address`
+and `value`, and where they matter `order`, `table`, `bit`, `registers`, `scale`, `base` and `text`: what stands where is
+laid out here with Python's struct module and by the letters of the order alone. Ends when standard input closes.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import struct
 
-from pymodbus import FramerType
+from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from serving import say, until_told
@@ -28,6 +28,9 @@ TYPES = {
     "f64": ("d", 1234.0625),
 }
 BCD = {"bcd16": (2, 9301), "bcd32": (4, 93017652)}
+BITS = [True, False, False, True, True, False, True, False] * 4
+TEXTS = [("SDM630-V2", "ascii"), ("注塑机七号", "gbk")]
+IDENTITY = {"VendorName": "inuse tests", "ProductCode": "TABLE", "MajorMinorRevision": "7.1"}
 
 
 def orders(size):
@@ -49,12 +52,36 @@ def laid_out(points, registers, kind, value, big_endian):
         registers += struct.unpack(f">{len(wire) // 2}H", wire)
 
 
+def in_registers(points, registers):
+    """Bits of a register, texts in both orders of bytes, a scale, and an address that counts from one."""
+    for bit in range(16):
+        points.append({"type": "bit", "bit": bit, "address": len(registers), "value": 0xB3C5 >> bit & 1})
+    registers.append(0xB3C5)
+    for text, encoding in TEXTS:
+        written = text.encode(encoding)
+        written += b"\0" * (len(written) % 2 + 2)
+        for order in ("ABCD", "BADC"):
+            words = struct.unpack(f"{'>' if order == 'ABCD' else '<'}{len(written) // 2}H", written)
+            at = {"address": len(registers), "registers": len(words)}
+            points.append({"type": "text", "order": order, "text": text, **at})
+            registers += words
+    points.append({"type": "i16", "scale": 0.5, "base": 1, "address": len(registers) + 1, "value": -20.5})
+    registers.append(struct.unpack(">H", struct.pack(">h", -41))[0])
+
+
 def table():
+    """Points, and what stands in holding registers; [`BITS`] are coils, turned discrete inputs, and the registers are input
+    registers too."""
     points, registers = [], []
     for kind, (letter, value) in TYPES.items():
         laid_out(points, registers, kind, value, struct.pack(">" + letter, value))
     for kind, (size, value) in BCD.items():
         laid_out(points, registers, kind, value, bytes.fromhex(str(value).zfill(size * 2)))
+    in_registers(points, registers)
+    points += [{"type": "u16", "table": "input", "address": at, "value": registers[at]} for at in (0, 7, len(registers) - 1)]
+    for at, bit in enumerate(BITS):
+        points.append({"table": "coil", "address": at, "value": int(bit)})
+        points.append({"table": "discrete", "address": at, "value": int(not bit)})
     return points, registers
 
 
@@ -63,13 +90,17 @@ async def serve(args):
     ports = []
     servers = []
     for framer in (FramerType.SOCKET, FramerType.RTU):
-        block = SimData(0, values=list(registers), datatype=DataType.REGISTERS)
-        device = SimDevice(args.unit, simdata=[block])
-        server = ModbusTcpServer(device, framer=framer, address=(args.host, 0))
+        words = lambda: [SimData(0, values=list(registers), datatype=DataType.REGISTERS)]
+        bits = lambda values: [SimData(0, values=values, datatype=DataType.BITS)]
+        blocks = (bits(list(BITS)), bits([not bit for bit in BITS]), words(), words())
+        identity = ModbusDeviceIdentification(info_name=IDENTITY)
+        device = SimDevice(args.unit, simdata=blocks, identity=identity)
+        server = ModbusTcpServer(device, framer=framer, identity=identity, address=(args.host, 0))
         await server.serve_forever(background=True)
         ports.append(server.transport.sockets[0].getsockname()[1])
         servers.append(server)
-    say({"listening": {"host": args.host, "port": ports[0], "rtu_port": ports[1], "points": points}})
+    listening = {"host": args.host, "port": ports[0], "rtu_port": ports[1], "points": points}
+    say({"listening": {**listening, "identity": IDENTITY}})
     await until_told(args.until_stdin_closes)
     for server in servers:
         await server.shutdown()

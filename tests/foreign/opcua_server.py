@@ -6,7 +6,8 @@ server is the same server.
 
 Nodes, in namespace 2 (`urn:inuse:tests:press`), all read-only, following the wall clock:
 `Press1.Running` (Boolean), `Press1.Pieces` (UInt32, one a second), `Press1.Power` (Double, kW), `Press1.Energy`
-(UInt64, Wh, accrued), `Press1.Recipe` (String: a secret of the factory, never to leave it).
+(UInt64, Wh, accrued), `Press1.Recipe` (String: a secret of the factory, never to leave it), `Press1.Passing` (Double, 1, there for two seconds
+and gone for two). With `--history` the past of all but the last is kept.
 
 Prints one JSON object on standard output: `{"listening": {"host", "port", "url", "certificate", "sha1", "sha256"}}`;
 `certificate` is a path (DER), `sha1` the thumbprint as OPC UA writes it, both digests in lower-case hexadecimal.
@@ -84,7 +85,7 @@ def readings(elapsed, first_piece):
     }
 
 
-async def machine(server, first_piece):
+async def machine(server, first_piece, history):
     """Adds the press and keeps it running."""
     index = await server.register_namespace(NAMESPACE_URI)
     assert index == 2, f"the press is in namespace {index}"
@@ -93,9 +94,20 @@ async def machine(server, first_piece):
     nodes = {}
     for name, (value, kind) in readings(0.0, first_piece).items():
         nodes[name] = await press.add_variable(ua.NodeId(name, index), f"{index}:{name}", value, kind)
+        if history:
+            await server.historize_node_data_change(nodes[name], count=10_000)
 
     async def run():
+        passing = await press.add_variable(ua.NodeId("Press1.Passing", index), f"{index}:Passing", 1.0)
+        there = True
         while True:
+            # A node of a robot's program: there for two seconds, gone for two.
+            wanted = int((time.monotonic() - switched_on) / 2) % 2 == 0
+            if wanted and not there:
+                passing = await press.add_variable(ua.NodeId("Press1.Passing", index), f"{index}:Passing", 1.0)
+            if there and not wanted:
+                await server.delete_nodes([passing])
+            there = wanted
             for name, (value, kind) in readings(time.monotonic() - switched_on, first_piece).items():
                 await nodes[name].write_value(value, kind)
             await asyncio.sleep(0.25)
@@ -113,7 +125,7 @@ async def serve(args):
     server.set_identity_tokens([ua.UserNameIdentityToken])
     await server.load_certificate(der)
     await server.load_private_key(key)
-    press = await machine(server, args.first_piece)
+    press = await machine(server, args.first_piece, args.history)
     async with server:
         port = server.bserver.port
         listening = {"host": args.host, "port": port, "url": f"opc.tcp://{args.host}:{port}/press/"}
@@ -135,6 +147,7 @@ def main():
     parser.add_argument("--password-file", type=pathlib.Path, required=True)
     parser.add_argument("--certificate-host", default="press-1.invalid", help="the name the certificate is for")
     parser.add_argument("--first-piece", type=int, default=1000, help="where the piece counter begins")
+    parser.add_argument("--history", action="store_true", help="keep the past of each node")
     parser.add_argument("--until-stdin-closes", action="store_true")
     asyncio.run(serve(parser.parse_args()))
 

@@ -3,15 +3,15 @@
 //! Both are read from their files, as anybody who comes afterwards could: the ledger also while its server runs, a
 //! gateway's store only when its agent has ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use buffer::{Bounds, Buffer};
-use ledger::{Entry, Readers, RefusalCount};
+use buffer::{Bounds, Buffer, Raw};
+use ledger::{Entry, Finding, Readers, RefusalCount};
 use proof::log::{Outcome, check_receipt};
 use proof::payload::Header;
-use proof::{AgentId, Cause, EntryId, Envelope, Payload, wire};
+use proof::{AgentId, Cause, EntryId, Envelope, Payload, Record, What, raw, wire};
 use prost::Message as _;
 
 /// Entries asked of the ledger at once.
@@ -89,13 +89,23 @@ impl Chain {
     /// # Errors
     /// The first entry that is out of place, by its sequence.
     pub fn ensure_unbroken(&self) -> anyhow::Result<()> {
+        self.ensure_followed(&[])
+    }
+
+    /// Each entry follows the one before it, and nothing is found in them but these.
+    ///
+    /// # Errors
+    /// The first entry that does not follow, was not recorded, or in which something else was found.
+    pub fn ensure_followed(&self, found: &[Finding]) -> anyhow::Result<()> {
         let mut before = EntryId::NONE;
         for (entry, seq) in self.entries.iter().zip(1..) {
             ensure!(entry.seq == seq, "entry {} is at the place of sequence {seq}", entry.seq);
             let header = Header::parse(Envelope::parse(&entry.envelope)?.payload())?;
             ensure!(header.prev == before, "entry {seq} does not follow the one before it");
             ensure!(
-                entry.outcome == Outcome::Recorded,
+                entry.outcome == Outcome::Recorded
+                    || entry.outcome == Outcome::Finding
+                        && entry.findings.iter().all(|one| found.contains(one)),
                 "entry {seq}: {:?} {:?}",
                 entry.outcome,
                 entry.findings
@@ -135,6 +145,8 @@ pub struct Own {
     pub backlog: u64,
     /// Each receipted envelope, by sequence from 1, checked against the log's key.
     pub envelopes: Vec<Vec<u8>>,
+    /// Records of all windows whose raw is kept, by source, in their order.
+    pub records: BTreeMap<u16, Vec<Record>>,
 }
 
 impl Own {
@@ -147,15 +159,22 @@ impl Own {
         ensure!(opened.damage.is_none(), "the store was damaged: {:?}", opened.damage);
         let health = store.health()?;
         let head = health.head.context("the store lost its head")?.seq;
-        let mut envelopes = Vec::new();
+        let (mut envelopes, mut records) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for seq in 1..=head {
+            if let Some(Raw::Kept(kept)) = store.window_raw(seq)? {
+                for observation in raw::decode(&kept.chunks)?.observations {
+                    if let What::Records(taken) = observation.what {
+                        records.entry(observation.source).or_default().extend(taken.records);
+                    }
+                }
+            }
             let Some(kept) = store.receipt(seq)? else { continue };
             let receipt = wire::Receipt::decode(kept.receipt.as_slice())?;
             check_receipt(&receipt, Envelope::parse(&kept.envelope)?.id(), log_vkey)?;
             envelopes.push(kept.envelope);
         }
         store.close()?;
-        Ok(Self { head, backlog: health.backlog, envelopes })
+        Ok(Self { head, backlog: health.backlog, envelopes, records })
     }
 
     /// Everything this gateway sealed is in the ledger: once, in order, byte for byte; nothing waits and nothing else
@@ -164,8 +183,16 @@ impl Own {
     /// # Errors
     /// What is missing, doubled or different.
     pub fn ensure_recorded(&self, chain: &Chain) -> anyhow::Result<()> {
-        ensure!(self.backlog == 0, "{} proofs are without a receipt", self.backlog);
         chain.ensure_unbroken()?;
+        self.ensure_same(chain)
+    }
+
+    /// Everything this gateway sealed is in the ledger, byte for byte, whatever was found in it.
+    ///
+    /// # Errors
+    /// What is missing or different.
+    pub fn ensure_same(&self, chain: &Chain) -> anyhow::Result<()> {
+        ensure!(self.backlog == 0, "{} proofs are without a receipt", self.backlog);
         ensure!(
             chain.entries.len() as u64 == self.head,
             "the gateway sealed {} entries, the ledger holds {}",

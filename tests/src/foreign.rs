@@ -1,7 +1,7 @@
-//! Software that is not ours, started for a test: devices in Python, Mosquitto.
+//! Software that is not ours, started for a test: devices in Python and JavaScript, Mosquitto.
 //!
-//! Where it is stands in variables that `cargo xtask test` sets (`INUSE_FOREIGN_PYTHON`, `INUSE_MOSQUITTO`); nothing is
-//! looked for or installed here. Everything listens on loopback and ends with the test.
+//! Where it is stands in variables that `cargo xtask test` sets (`INUSE_FOREIGN_PYTHON`, `INUSE_FOREIGN_NODE`,
+//! `INUSE_MOSQUITTO`); nothing is looked for or installed here. Everything listens on loopback and ends with the test.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::process::{PATIENCE, Process, Program, listens};
+use crate::process::{PATIENCE, Process, Program};
 
 /// What this variable names.
 ///
@@ -45,7 +45,7 @@ pub fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign").join(name)
 }
 
-/// A device that a Python library serves: it says where it is, and afterwards what happened to it.
+/// A device that a library in Python or JavaScript serves: it says where it is, and afterwards what happened to it.
 pub struct Device {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -61,7 +61,8 @@ impl Device {
     /// # Errors
     /// When it does not.
     pub async fn start(script: &str, args: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new(needed("INUSE_FOREIGN_PYTHON")?)
+        let interpreter = if script.ends_with(".js") { "INUSE_FOREIGN_NODE" } else { "INUSE_FOREIGN_PYTHON" };
+        let mut child = Command::new(needed(interpreter)?)
             .arg(asset(script))
             .args(args)
             .arg("--until-stdin-closes")
@@ -90,7 +91,7 @@ impl Device {
         self.listening[key].as_str().unwrap_or_default()
     }
 
-    /// Ends it and returns what it has said since its start: a line for each attempt to write.
+    /// Ends it and returns what it has said since its start: a line for each attempt to write, and what else its script tells.
     ///
     /// # Errors
     /// When it does not end well.
@@ -156,8 +157,8 @@ impl Mosquitto {
     pub async fn start(&self) -> anyhow::Result<Process> {
         let mut command = Command::new(needed("INUSE_MOSQUITTO")?);
         command.arg("-c").arg(self.folder.join("mosquitto.conf"));
-        let process = Process::spawn("mosquitto", command, &self.folder.join("mosquitto.log"))?;
-        listens(&self.address).await?;
+        let mut process = Process::spawn("mosquitto", command, &self.folder.join("mosquitto.log"))?;
+        process.listens(&self.address).await?;
         Ok(process)
     }
 

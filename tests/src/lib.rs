@@ -7,11 +7,14 @@
 
 pub mod browser;
 pub mod chain;
+pub mod chaos;
 pub mod clock;
+pub mod databases;
 pub mod debian;
 pub mod demo;
 pub mod foreign;
 pub mod http;
+pub mod installer;
 pub mod plant;
 pub mod process;
 pub mod recordings;

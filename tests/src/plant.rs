@@ -10,6 +10,7 @@ pub mod firm;
 pub mod forms;
 pub mod logfile;
 pub mod machine;
+pub mod mes;
 pub mod modbus;
 pub mod office;
 pub mod opcua;

@@ -3,11 +3,14 @@
 //! They are looked for in the folder named by `INUSE_PROGRAMS`, else in the target directory this test was built in;
 //! `cargo xtask test` builds them first. Nothing is built here. A process that is dropped is killed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -193,6 +196,18 @@ impl Process {
         self.child.id().with_context(|| format!("{} has ended by itself:\n{}", self.name, self.tail()))
     }
 
+    /// Waits until somebody accepts connections at an address, and no longer than it runs.
+    ///
+    /// # Errors
+    /// When nobody does, or it has ended; with what it said last.
+    pub async fn listens(&mut self, address: &str) -> anyhow::Result<()> {
+        let came = tokio::select! {
+            came = listens(address) => came,
+            ended = self.child.wait() => Err(anyhow::anyhow!("it has ended: {}", ended?)),
+        };
+        came.with_context(|| format!("{} does not listen on {address}:\n{}", self.name, self.tail()))
+    }
+
     /// Whether it still runs.
     ///
     /// # Errors
@@ -259,7 +274,19 @@ where
 /// # Errors
 /// When the system has none.
 pub fn free_address() -> anyhow::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    // Below the ports that the system gives to those who connect: one of them would take it while the program is down.
+    // What was given is nobody else's, whether or not a program listens there now.
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    for _ in 0..100 {
+        let port = 20_000 + u16::try_from(RandomState::new().hash_one(0) % 12_000)?;
+        if !GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            continue;
+        }
+        if let Ok(free) = TcpListener::bind(("127.0.0.1", port)) {
+            return Ok(free.local_addr()?.to_string());
+        }
+    }
+    bail!("no port from 20000 on is free")
 }
 
 /// Waits until somebody accepts connections there.

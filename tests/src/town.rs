@@ -10,10 +10,10 @@ use daemon::{Clock as _, SystemClock};
 use proof::AgentId;
 
 use crate::chain::{Chain, Own};
-use crate::plant::firm::one_machine_and_one_log;
+use crate::plant::firm::{Firm, one_machine_and_one_log};
 use crate::plant::forms::{Deed, Event};
 use crate::plant::{Plant, files};
-use crate::process::{Process, Program, free_address, listens, until};
+use crate::process::{Process, Program, free_address, until};
 use crate::recordings::local_day;
 use crate::site::agent_of;
 
@@ -41,13 +41,21 @@ impl Town {
     /// # Errors
     /// When a file or a port cannot be had.
     pub async fn start(agent: Program) -> anyhow::Result<Self> {
+        Self::start_with(agent, |_| {}).await
+    }
+
+    /// As [`Town::start`], with a firm that is in some way another.
+    ///
+    /// # Errors
+    /// When a file or a port cannot be had.
+    pub async fn start_with(agent: Program, change: impl FnOnce(&mut Firm)) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let place = folder.path().join("factory");
         std::fs::create_dir_all(&place)?;
         let (config, state) = (place.join("agent.toml"), place.join("state"));
         let text = "state_dir = \"state\"\ngrace = \"3s\"\n[buffer]\nflush = \"10s\"\n";
         std::fs::write(&config, text)?;
-        let town = Self::around(agent, folder, &place, config, state).await?;
+        let town = Self::around(agent, folder, &place, (config, state), change).await?;
         files::write_manifest(&town.plant, &place, SECOND)?;
         Ok(town)
     }
@@ -62,7 +70,8 @@ impl Town {
         std::fs::create_dir_all(&place)?;
         let config = PathBuf::from("/etc/inuse/agent.toml");
         let town =
-            Self::around(agent, tempfile::tempdir()?, &place, config, root.join("var/lib/inuse")).await?;
+            Self::around(agent, tempfile::tempdir()?, &place, (config, root.join("var/lib/inuse")), |_| {})
+                .await?;
         let manifest = files::manifest(&town.plant, SECOND)?;
         let manifest = manifest.replace(&place.display().to_string(), "/srv/factory");
         std::fs::write(root.join("etc/inuse/manifest.toml"), manifest)?;
@@ -73,13 +82,14 @@ impl Town {
         agent: Program,
         folder: tempfile::TempDir,
         place: &Path,
-        config: PathBuf,
-        state: PathBuf,
+        (config, state): (PathBuf, PathBuf),
+        change: impl FnOnce(&mut Firm),
     ) -> anyhow::Result<Self> {
         let (today, _) = local_day(SystemClock.stamp().wall_ms);
         std::fs::create_dir_all(folder.path().join("projects"))?;
-        let plant =
-            Plant::start(one_machine_and_one_log(today), place, Arc::new(SystemClock), SECOND).await?;
+        let mut firm = one_machine_and_one_log(today);
+        change(&mut firm);
+        let plant = Plant::start(firm, place, Arc::new(SystemClock), SECOND).await?;
         let project = files::project(plant.firm(), &[], "neutral")?;
         std::fs::write(folder.path().join("projects").join(format!("{}.toml", plant.firm().id)), project)?;
         let (broker, enrolment, portal) = (free_address()?, free_address()?, free_address()?);
@@ -114,8 +124,8 @@ impl Town {
     /// # Errors
     /// When it does not listen.
     pub async fn start_broker(&self) -> anyhow::Result<Process> {
-        let process = Program::shipped("inuse-server")?.start(&self.path("broker.toml"))?;
-        listens(&self.broker).await?;
+        let mut process = Program::shipped("inuse-server")?.start(&self.path("broker.toml"))?;
+        process.listens(&self.broker).await?;
         Ok(process)
     }
 
@@ -124,9 +134,25 @@ impl Town {
     /// # Errors
     /// When they do not listen.
     pub async fn start_server(&self) -> anyhow::Result<Process> {
-        let process = Program::shipped("inuse-server")?.start(&self.path("server.toml"))?;
-        listens(&self.portal).await?;
+        let mut process = Program::shipped("inuse-server")?.start(&self.path("server.toml"))?;
+        process.listens(&self.portal).await?;
         Ok(process)
+    }
+
+    /// A new token for a gateway of the firm; the broker runs.
+    ///
+    /// # Errors
+    /// When the command does not end well.
+    pub async fn token(&self) -> anyhow::Result<String> {
+        let server = Program::shipped("inuse-server")?;
+        let token =
+            server.output(&["project", "add", self.plant.firm().id], &self.path("broker.toml")).await?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// Where a gateway enrols.
+    pub fn enrolment(&self) -> &str {
+        &self.enrolment
     }
 
     /// Enrols the gateway with a new token and checks it; the broker runs.
@@ -134,10 +160,8 @@ impl Town {
     /// # Errors
     /// When one of the commands does not end well.
     pub async fn enrol(&self) -> anyhow::Result<()> {
-        let server = Program::shipped("inuse-server")?;
-        let token =
-            server.output(&["project", "add", self.plant.firm().id], &self.path("broker.toml")).await?;
-        let enrol = ["enrol", "--yes", "--server", &self.enrolment, "--token", token.trim()];
+        let token = self.token().await?;
+        let enrol = ["enrol", "--yes", "--server", &self.enrolment, "--token", &token];
         self.agent.output(&enrol, &self.config).await?;
         self.agent.output(&["check"], &self.config).await.map(drop)
     }
@@ -212,7 +236,15 @@ impl Town {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn chain(&self) -> anyhow::Result<Chain> {
-        let agent: AgentId = agent_of(&self.state)?;
+        self.chain_of(&self.state)
+    }
+
+    /// What the server has of the gateway that keeps its own in this folder.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn chain_of(&self, state: &Path) -> anyhow::Result<Chain> {
+        let agent: AgentId = agent_of(state)?;
         Chain::read(&self.path("data"), agent)
     }
 

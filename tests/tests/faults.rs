@@ -9,7 +9,8 @@ use proof::log::Outcome;
 use proof::{Cause, wire};
 use tests::chain::Chain;
 use tests::foreign::emulated_agent;
-use tests::plant::firm::one_machine_and_one_log;
+use tests::plant::firm::{Firm, one_machine_and_one_log};
+use tests::plant::logfile::{Aside, Encoding};
 use tests::process::Program;
 use tests::site::{Site, lines_of, seconds};
 use tests::town::Town;
@@ -220,6 +221,43 @@ async fn an_aarch64_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Resu
 #[ignore = "needs qemu and the gateway's program for armv7: cargo xtask test"]
 async fn an_armv7_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
     kill_one_after_the_other(emulated_agent("armv7-unknown-linux-musleabihf", "INUSE_QEMU_ARM")?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_agent_takes_each_line_of_a_rotating_gb18030_log_once() -> anyhow::Result<()> {
+    let in_gb18030 = |firm: &mut Firm| firm.logs[0].encoding = Encoding::Gb18030;
+    let town = Town::start_with(Program::shipped("inuse-agent")?, in_gb18030).await?;
+    let (broker, server) = (town.start_broker().await?, town.start_server().await?);
+    town.enrol().await?;
+    let mut agent = town.start_agent().await?;
+    let log = &town.plant.logs()[0];
+    // Before a place in it was ever stored, a log is the file at its path: a rotation would leave the first lines behind.
+    town.people_write(1)?;
+    town.agent_reads(1).await?;
+    town.agent_flushes().await?;
+    for how in [Aside::Rename, Aside::CopyTruncate, Aside::Rename, Aside::Rename, Aside::CopyTruncate] {
+        // Killed with lines that it read and did not store, with some it never saw, and with a rotation in between.
+        town.people_write(5)?;
+        town.agent_reads(5).await?;
+        town.people_write(3)?;
+        log.put_aside(how)?;
+        town.people_write(4)?;
+        agent.kill_9().await?;
+        town.people_write(2)?;
+        agent = town.start_agent().await?;
+    }
+    town.agent_reads(4).await?;
+    // Who took a renamed file's place waits for one look; there are several between two flushes.
+    town.agent_flushes().await?;
+    town.agent_flushes().await?;
+    agent.terminate().await?;
+    let (chain, own) = (town.chain()?, town.own()?);
+    own.ensure_recorded(&chain)?;
+    assert_eq!(chain.lines(2), lines_of(log.path())?, "no line is lost or doubled");
+    assert!(chain.windows().all(|window| window.rewrites.is_empty()), "a rotation is no rewrite");
+    server.terminate().await?;
+    broker.terminate().await?;
+    town.end().await
 }
 
 async fn kill_one_after_the_other(agent: Program) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use tests::plant::files;
 use tests::plant::firm::{Firm, demo_firms};
 use tests::plant::forms::{Deed, Event, Form};
 use tests::plant::logfile::{Encoding, LogFile, Rotation};
-use tests::process::{Program, free_address, listens, output, until};
+use tests::process::{Program, free_address, output, until};
 use tests::recordings::local_day;
 use tests::site::{agent_of, lines_of};
 
@@ -29,8 +29,8 @@ async fn pymodbus_asyncua_and_a_growing_gb18030_log_reach_ledger_and_page_throug
     assert!(version.starts_with("2."), "Mosquitto {version}");
     let town = Town::prepare().await?;
     let mosquitto = town.mosquitto.start().await?;
-    let server = Program::shipped("inuse-server")?.start(&town.path("server.toml"))?;
-    listens(&town.portal).await?;
+    let mut server = Program::shipped("inuse-server")?.start(&town.path("server.toml"))?;
+    server.listens(&town.portal).await?;
     let (modbus, opcua) = town.devices().await?;
     town.write_manifest(&modbus, &opcua)?;
     let enrol = ["enrol", "--yes", "--server", &town.enrolment, "--token", &town.token];

@@ -1,7 +1,8 @@
 //! A log file as systems write it: appended to, put aside at midnight, in the encoding of its time.
 //!
 //! Opens the file for each batch, so that a file deleted or renamed by somebody else is made anew with the next
-//! batch. Rotation is by rename, as logrotate does it with `dateext`, `create` and `rotate`.
+//! batch. The daily rotation is by rename, as logrotate does it with `dateext`, `create` and `rotate`; by hand it can be
+//! put aside in every other way. Batches and rotations lock the file, so that no line is lost by the writer.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -31,6 +32,17 @@ pub enum Rotation {
     },
 }
 
+/// How the file is put aside by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// Renamed; the next batch makes a new one.
+    Rename,
+    /// Copied, and emptied.
+    CopyTruncate,
+    /// Deleted. Nothing of it is kept: only for what has been read.
+    Delete,
+}
+
 /// A log file and how it is kept.
 #[derive(Debug, Clone)]
 pub struct LogFile {
@@ -56,6 +68,7 @@ impl LogFile {
     /// When the file cannot be written.
     pub fn append(&self, text: &str) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.lock()?;
         match self.encoding {
             Encoding::Utf8 => file.write_all(text.as_bytes()),
             Encoding::Gb18030 => file.write_all(&GB18030.encode(text).0),
@@ -78,6 +91,36 @@ impl LogFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Puts the file aside as `<name>.1`; what was put aside before moves on to `.2`, and so on.
+    ///
+    /// # Errors
+    /// When the folder refuses.
+    pub fn put_aside(&self, how: Aside) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.lock()?;
+        if how == Aside::Delete {
+            return fs::remove_file(&self.path);
+        }
+        let newest = (1..).find(|at| !self.numbered(*at).exists()).unwrap_or(1);
+        for at in (1..newest).rev() {
+            fs::rename(self.numbered(at), self.numbered(at + 1))?;
+        }
+        match how {
+            Aside::CopyTruncate => {
+                fs::copy(&self.path, self.numbered(1))?;
+                file.set_len(0)
+            }
+            Aside::Rename | Aside::Delete => fs::rename(&self.path, self.numbered(1)),
+        }
+    }
+
+    /// The name it has after so many rotations by hand.
+    pub fn numbered(&self, at: u32) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(format!(".{at}"));
+        PathBuf::from(name)
     }
 
     /// The name it gets at the end of a day.
@@ -107,6 +150,23 @@ mod tests {
         assert_eq!(fs::read(log.aside(date(2026, 9, 4))).unwrap(), b"line of day 4\n");
         assert!(log.aside(date(2026, 9, 3)).exists());
         assert!(!log.aside(date(2026, 9, 2)).exists());
+    }
+
+    #[test]
+    fn what_is_put_aside_by_hand_is_all_there_under_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::new(folder.path().join("mes.log"), Encoding::Utf8, Rotation::Never);
+        for (line, how) in [("1\n", Aside::Rename), ("2\n", Aside::CopyTruncate), ("3\n", Aside::Delete)] {
+            log.append(line).unwrap();
+            log.put_aside(how).unwrap();
+        }
+        log.append("4\n").unwrap();
+        let read = |path: &Path| fs::read(path).unwrap();
+        assert_eq!(
+            (read(log.path()), read(&log.numbered(1)), read(&log.numbered(2))),
+            (b"4\n".into(), b"2\n".into(), b"1\n".into())
+        );
+        assert!(!log.numbered(3).exists());
     }
 
     #[test]

@@ -33,6 +33,8 @@ use tokio::net::TcpListener;
 
 use super::machine::{Machine, Reading, State};
 
+pub mod unruly;
+
 /// The only namespace index of machines.
 pub const NAMESPACE: u16 = 2;
 const NAMESPACE_URI: &str = "urn:inuse:plant:machines";
