@@ -5,7 +5,7 @@ use crate::foreign::Wish;
 use crate::steps::Steps;
 use crate::{demo, deny, structure, test, units};
 
-const COLLECTORS: [&str; 3] = ["modbus", "opcua", "log"];
+const COLLECTORS: [&str; 6] = ["modbus", "opcua", "log", "mqtt", "syslog", "sql"];
 const DENIED: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Runs all steps, prints their times and, last, cargo's own test results.

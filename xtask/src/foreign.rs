@@ -1,17 +1,21 @@
 //! The foreign software tests run against: what there is, what can be installed, where it is.
 //!
 //! Python packages go into a virtual environment under the target directory, at the versions and hashes of
-//! `tests/foreign/requirements.txt`. Mosquitto and Chromium are used where installed, else installed from Debian when
-//! we are root. Nothing is started here and nothing is configured outside of the target directory.
+//! `tests/foreign/requirements.txt`, JavaScript packages beside it, at those of `tests/foreign/node`. libmodbus, Mosquitto,
+//! rsyslog, Chromium, PostgreSQL and MariaDB are used where installed, else installed from Debian when we are root. Nothing is
+//! started here and nothing is configured outside of the target directory.
 //!
 //! Tests are told by environment variables: `INUSE_FOREIGN_PYTHON` (an interpreter with pymodbus and asyncua),
-//! `INUSE_MOSQUITTO`, `INUSE_CHROMIUM`, `INUSE_CHROMEDRIVER`, `INUSE_QEMU_AARCH64`, `INUSE_QEMU_ARM` (full paths) and
-//! `INUSE_DIST` (the folder of programs for gateways), `INUSE_DEBIAN` (a root with systemd) and `INUSE_PACKAGES` (the
-//! folder of packages for this machine).
+//! `INUSE_FOREIGN_NODE` (an interpreter) and `NODE_PATH` (node-opcua for it), `INUSE_MOSQUITTO`, `INUSE_RSYSLOG`, `INUSE_CHROMIUM`,
+//! `INUSE_CHROMEDRIVER`, `INUSE_QEMU_AARCH64`, `INUSE_QEMU_ARM`, `INUSE_MARIADB` (full paths), `INUSE_POSTGRESQL` (the folder
+//! of its programs) and `INUSE_DIST` (the folder of programs for gateways), `INUSE_DEBIAN` (a root with systemd) and
+//! `INUSE_PACKAGES` (the folder of packages for this machine).
 
 mod apt;
+mod databases;
 mod debian;
 mod gateway;
+mod node;
 mod python;
 
 use std::ffi::OsString;
@@ -35,26 +39,47 @@ pub(crate) enum Wish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     Pymodbus,
+    Libmodbus,
     Asyncua,
+    NodeOpcua,
     Mosquitto,
+    Rsyslog,
     Chromium,
     Qemu,
     Nspawn,
+    PostgreSql,
+    MariaDb,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Pymodbus, Self::Asyncua, Self::Mosquitto, Self::Chromium, Self::Qemu, Self::Nspawn];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Pymodbus,
+        Self::Libmodbus,
+        Self::Asyncua,
+        Self::NodeOpcua,
+        Self::Mosquitto,
+        Self::Rsyslog,
+        Self::Chromium,
+        Self::Qemu,
+        Self::Nspawn,
+        Self::PostgreSql,
+        Self::MariaDb,
+    ];
 
     /// What stands in the name of a test that needs it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pymodbus => "pymodbus",
+            Self::Libmodbus => "libmodbus",
             Self::Asyncua => "asyncua",
+            Self::NodeOpcua => "node_opcua",
             Self::Mosquitto => "mosquitto",
+            Self::Rsyslog => "rsyslog",
             Self::Chromium => "chromium",
             Self::Qemu => "qemu",
             Self::Nspawn => "nspawn",
+            Self::PostgreSql => "postgresql",
+            Self::MariaDb => "mariadb",
         }
     }
 }
@@ -76,22 +101,24 @@ impl Foreign {
             return Self { found: found.into() };
         }
         let mut apt = Apt::default();
-        let python: Found = python::prepare(&mut apt)
-            .map(|python| {
-                vec![
-                    ("INUSE_FOREIGN_PYTHON", python.into_os_string()),
-                    ("PYTHONDONTWRITEBYTECODE", "1".into()),
-                ]
-            })
-            .map_err(|error| format!("{error:#}"));
+        let interpreter = python::prepare(&mut apt).map_err(|error| format!("{error:#}"));
+        let node = interpreter.clone().and_then(|python| node::prepare(&python));
+        let python: Found = interpreter.map(|python| {
+            vec![("INUSE_FOREIGN_PYTHON", python.into_os_string()), ("PYTHONDONTWRITEBYTECODE", "1".into())]
+        });
         let found = vec![
             // Both are in the one interpreter, which the tests are told of once.
             (Program::Asyncua, python.clone().map(|_| Vec::new())),
+            (Program::Libmodbus, python.clone().and_then(|_| libmodbus(&mut apt))),
             (Program::Pymodbus, python),
+            (Program::NodeOpcua, node),
             (Program::Mosquitto, mosquitto(&mut apt)),
+            (Program::Rsyslog, rsyslog(&mut apt)),
             (Program::Chromium, chromium(&mut apt)),
             (Program::Qemu, gateway::qemu(&mut apt, wish)),
             (Program::Nspawn, debian::nspawn(&mut apt, wish)),
+            (Program::PostgreSql, databases::postgresql(&mut apt)),
+            (Program::MariaDb, databases::mariadb(&mut apt)),
         ];
         Self { found }
     }
@@ -107,6 +134,19 @@ impl Foreign {
     }
 }
 
+/// The C library, which the interpreter loads.
+fn libmodbus(apt: &mut Apt) -> Found {
+    let loads = || {
+        let python = find("python3").map(Command::new);
+        python
+            .is_some_and(|python| python.args(["-c", "import ctypes; ctypes.CDLL('libmodbus.so.5')"]).works())
+    };
+    if !loads() {
+        apt.install(&["libmodbus5"]).map_err(|error| format!("{error:#}"))?;
+    }
+    if loads() { Ok(Vec::new()) } else { Err("it was installed and cannot be loaded".to_owned()) }
+}
+
 fn mosquitto(apt: &mut Apt) -> Found {
     if find("mosquitto").is_none() {
         apt.install_without_starting(&["mosquitto"], "mosquitto.service")
@@ -114,6 +154,21 @@ fn mosquitto(apt: &mut Apt) -> Found {
     }
     let path = find("mosquitto").ok_or("it was installed and cannot be found")?;
     Ok(vec![("INUSE_MOSQUITTO", path.into_os_string())])
+}
+
+/// With its module for TLS, which is a package of its own.
+fn rsyslog(apt: &mut Apt) -> Found {
+    let has_tls = || {
+        let is_there = |folder: &str| Path::new(folder).join("rsyslog/lmnsd_ossl.so").is_file();
+        let of_this_machine = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        is_there("/usr/lib") || is_there("/usr/lib64") || is_there(&of_this_machine)
+    };
+    if find("rsyslogd").is_none() || !has_tls() {
+        apt.install_without_starting(&["rsyslog", "rsyslog-openssl"], "rsyslog.service")
+            .map_err(|error| format!("{error:#}"))?;
+    }
+    let path = find("rsyslogd").filter(|_| has_tls()).ok_or("it was installed and cannot be found")?;
+    Ok(vec![("INUSE_RSYSLOG", path.into_os_string())])
 }
 
 fn chromium(apt: &mut Apt) -> Found {

@@ -22,9 +22,9 @@ use anyhow::bail;
 
 const USAGE: &str = "\
 cargo xtask test [--no-foreign | --require-foreign]
-    Runs all tests: those that need nothing always, those against foreign software (pymodbus, asyncua, Mosquitto,
-    Chromium) with what is there or can be installed. --require-foreign makes a skip a failure, and adds what takes
-    minutes: programs for gateways under qemu, packages in a Debian under systemd.
+    Runs all tests: those that need nothing always, those against foreign software (pymodbus, libmodbus, asyncua,
+    Mosquitto, rsyslog, Chromium) with what is there or can be installed. --require-foreign makes a skip a failure, and
+    adds what takes minutes: programs for gateways under qemu, packages in a Debian under systemd.
 cargo xtask ci
     Everything a change must pass: the quick checks, the tests with nothing skipped, the demo once.
 cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch64 | all> [--set small|standard|full] [--twice]

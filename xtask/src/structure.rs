@@ -34,12 +34,14 @@ const ROAD: [(&str, &[&str]); 11] = [
 const ENDS: [&str; 2] = ["tests", "xtask"];
 
 /// Foreign crates only some of ours may name. What others carry in is for `deny.toml`.
-const RESERVED: [(&str, &[&str]); 5] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("ed25519-dalek", &["proof"]),
-    ("rumqttc", &["agent", "ingester", "tests"]),
+    ("rumqttc", &["collectors", "agent", "ingester", "tests"]),
     ("rmqtt", &["server"]),
     ("rusqlite", &["buffer", "ledger"]),
     ("async-opcua", &["collectors", "tests"]),
+    ("tokio-postgres", &["collectors"]),
+    ("tiberius", &["collectors"]),
 ];
 
 /// As [`RESERVED`], for development alone.

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: all tests, with foreign software where it can be had.
 //!
 //! A test that needs foreign software is marked `#[ignore]` and its name (or module) contains the name of each program
-//! it needs: `pymodbus`, `asyncua`, `mosquitto`, `chromium`, `qemu`, `nspawn`. It learns where they are from the
-//! environment, see [`crate::foreign`]. What cannot be had is skipped by that name, and said.
+//! it needs: `pymodbus`, `libmodbus`, `asyncua`, `node_opcua`, `mosquitto`, `rsyslog`, `chromium`, `qemu`, `nspawn`,
+//! `postgresql`, `mariadb`. It learns where they are from the environment, see [`crate::foreign`]. What cannot be had is
+//! skipped by that name, and said.
 
 use anyhow::{Context as _, bail};
 
@@ -17,12 +18,14 @@ pub(crate) fn run(wish: Wish) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the tests; returns the closing lines.
+/// Runs the tests, all of them even where one fails; returns the closing lines.
 pub(crate) fn results(wish: Wish) -> anyhow::Result<String> {
     let mut tally = Tally::default();
     // Whole-road tests start the programs as they are shipped; `cargo test` builds only those of packages under test.
     Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
-    programs(Command::cargo()).args(["test", "--workspace"]).run_seeing(|line| tally.see(line))?;
+    programs(Command::cargo())
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .run_seeing(|line| tally.see(line))?;
 
     let foreign = Foreign::prepare(wish);
     if wish == Wish::None {
@@ -48,7 +51,14 @@ pub(crate) fn results(wish: Wish) -> anyhow::Result<String> {
 
 /// The ignored tests, and no documentation examples: `ignore` means something else there.
 fn ignored(foreign: &Foreign) -> Command {
-    let command = programs(Command::cargo()).args(["test", "--workspace", "--lib", "--bins", "--tests"]);
+    let command = programs(Command::cargo()).args([
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+        "--tests",
+    ]);
     foreign.env().into_iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
@@ -121,10 +131,13 @@ mod tests {
 
     #[test]
     fn software_no_test_names_is_not_called_tested() {
-        let all = "pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\n\
-                   the_page_in_chromium: test\nan_agent_under_qemu: test\na_package_nspawn: test\n";
+        let all = "what_libmodbus_serves: test\n\
+                   pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\n\
+                   node_opcua_is_read: test\nthe_page_in_chromium: test\nwhat_rsyslog_sends: test\nan_agent_under_qemu: test\n\
+                   a_package_nspawn: test\nrows_of_postgresql: test\nrows_of_mariadb: test\n";
         every_program_is_used(all).unwrap();
-        let error = every_program_is_used("x_pymodbus_asyncua_mosquitto: test\n").unwrap_err().to_string();
+        let some = "x_pymodbus_libmodbus_asyncua_node_opcua_mosquitto_rsyslog: test\n";
+        let error = every_program_is_used(some).unwrap_err().to_string();
         assert!(error.contains("chromium"), "{error}");
     }
 }
