@@ -145,6 +145,7 @@ fn record(names: &[String], record: &Record) -> Value {
         "position": record.position,
         "event_ms": record.event_ms,
         "account": record.account,
+        "document": record.document,
         "module": module(record.module),
         "action": record.action.as_str_name(),
         "fields": fields.collect::<std::collections::BTreeMap<_, _>>(),
@@ -236,9 +237,10 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
             push(
                 &mut text,
                 format_args!(
-                    "  {} {:?} by {} ({:?}): {}\n",
+                    "  {} {:?}{} by {} ({:?}): {}\n",
                     module(record.module),
                     record.action,
+                    of_document(record),
                     record.account.as_deref().unwrap_or("-"),
                     record.actor_class,
                     fields.join(" ")
@@ -253,6 +255,11 @@ pub(crate) fn probe(source: &Source, probed: &Result<Probe, CollectError>) -> St
         }
     }
     text
+}
+
+/// Which document a record is about, where it says so.
+fn of_document(record: &Record) -> String {
+    record.document.as_ref().map_or_else(String::new, |number| format!(" of {number}"))
 }
 
 /// What was asked for a point, so that a value of a wrong place is seen to be one.

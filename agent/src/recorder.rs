@@ -505,6 +505,7 @@ mod tests {
             fields: vec![vec![b'x'; 800]],
             event_ms: None,
             account: None,
+            document: None,
             actor_class: wire::ActorClass::Human,
             reason: wire::ExclusionReason::None,
             module: 0,

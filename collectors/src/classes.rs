@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use proof::wire::{ActionClass, ActorClass, ExclusionReason};
 use regex::Regex;
 
-use crate::manifest::{AccountClass, Match, Rule};
+use crate::manifest::{AccountClass, DocumentRule, Match, Rule};
 
 /// What is wrong: key below the source's table, and problem.
 pub(crate) type Found = Vec<(String, String)>;
+
+/// Longest number of a document in characters. What is longer is a text that happens to stand there, and none.
+const MAX_DOCUMENT: usize = 100;
 
 /// Account names whose class is remembered.
 const MAX_REMEMBERED: usize = 1_024;
@@ -101,6 +104,47 @@ impl Classes {
         let name = name.trim();
         let is_nobody = name.is_empty() || self.nobody.iter().any(|nobody| nobody == name);
         (!is_nobody).then_some(name)
+    }
+}
+
+/// Where a record has the number of the business document it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    parts: Vec<usize>,
+    pattern: Option<Regex>,
+}
+
+impl Document {
+    /// Compiles, and adds what is wrong to `found`; `None` where there is no rule, or no good one.
+    pub(crate) fn compile(
+        rule: Option<&DocumentRule>,
+        places: &Places<'_>,
+        found: &mut Found,
+    ) -> Option<Self> {
+        let (rule, kind) = (rule?, places.kind);
+        let (before, key) = (found.len(), format!("{kind}: document.pattern"));
+        let find = |name: &String| places.find(&format!("{kind}: document.fields"), name, found);
+        let parts = rule.fields.iter().filter_map(find).collect();
+        let pattern = rule.pattern.as_deref().and_then(|pattern| regex(&key, pattern, found));
+        if let Some(groups) = pattern.as_ref().map(Regex::captures_len).filter(|groups| *groups != 2) {
+            found.push((key, format!("has {} groups, not one", groups - 1)));
+        }
+        (found.len() == before).then_some(Self { parts, pattern })
+    }
+
+    /// Its number, by the record's fields; `None` where one of its parts is empty.
+    pub(crate) fn number<'a>(&self, field: impl Fn(usize) -> &'a str) -> Option<String> {
+        let cut = |at: &usize| {
+            let text = field(*at);
+            let text = match &self.pattern {
+                None => text,
+                Some(pattern) => pattern.captures(text)?.get(1)?.as_str(),
+            };
+            Some(text.trim()).filter(|text| !text.is_empty())
+        };
+        let parts: Vec<_> = self.parts.iter().map(cut).collect::<Option<_>>()?;
+        let number = parts.join("-");
+        (number.chars().take(MAX_DOCUMENT + 1).count() <= MAX_DOCUMENT).then_some(number)
     }
 }
 

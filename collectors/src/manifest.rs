@@ -32,7 +32,7 @@ use proof::wire::{Role, Share};
 
 #[cfg(all(test, feature = "sql"))]
 pub(crate) use accounts::module_code;
-pub use accounts::{AccountClass, Condition, Match, Rule};
+pub use accounts::{AccountClass, Condition, DocumentRule, Match, Rule};
 pub use devices::{DeviceMap, devices};
 pub use lines::{Framing, Line, Parity, Serial, Transport};
 pub use login::Login;

@@ -150,6 +150,9 @@ pub struct Record {
     pub event_ms: Option<i64>,
     /// Account as the record names it. Leaves as a keyed pseudonym only.
     pub account: Option<String>,
+    /// Number of the business document it is about, as the record has it among its fields: what an expert with a paper
+    /// order in hand looks for. Never leaves the gateway but in an opening.
+    pub document: Option<String>,
     /// What the manifest's account classes make of it.
     pub actor_class: ActorClass,
     /// Why, for an excluded account.

@@ -110,6 +110,7 @@ fn record(event_ms: i64) -> Record {
         fields: vec!["报工".as_bytes().to_vec(), b"wang01".to_vec()],
         event_ms: Some(event_ms),
         account: Some("wang01".to_owned()),
+        document: None,
         actor_class: ActorClass::Human,
         reason: ExclusionReason::None,
         module: 7,

@@ -3,7 +3,7 @@
 use collectors::log::sample::Sample;
 use serde_json::json;
 
-use super::{module, push, record};
+use super::{module, of_document, push, record};
 
 /// For people: guesses, records, what was not understood, and what to paste.
 pub(crate) fn text(sample: &Sample) -> String {
@@ -44,10 +44,11 @@ pub(crate) fn text(sample: &Sample) -> String {
         push(
             &mut text,
             format_args!(
-                "  {} {} {:?} by {}: {}\n",
+                "  {} {} {:?}{} by {}: {}\n",
                 record.event_ms.map_or_else(|| "no time".to_owned(), |ms| sample.local_time(ms)),
                 module(record.module),
                 record.action,
+                of_document(record),
                 record.account.as_deref().unwrap_or("-"),
                 fields.join(" ")
             ),

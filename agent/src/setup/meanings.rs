@@ -32,7 +32,9 @@ pub(super) fn show(
         let fields: Vec<_> =
             fields.map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
         let at = record.event_ms.map_or_else(|| "-".to_owned(), &local);
-        let line = format!("  {at} {}: {}", record.account.as_deref().unwrap_or("-"), fields.join(" "));
+        let by = record.account.as_deref().unwrap_or("-");
+        let of = record.document.as_ref().map_or_else(String::new, |number| format!(" [{number}]"));
+        let line = format!("  {at} {by}{of}: {}", fields.join(" "));
         console.say(&line, &line)?;
     }
     Ok(())

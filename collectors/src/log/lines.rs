@@ -156,9 +156,10 @@ impl Reader {
         let account = rules.account.and_then(|at| rules.classes.account(&fields[at]));
         let (actor_class, reason) = self.remembered.class(&rules.classes, account);
         let (module, action) = rules.classes.action(|at| &fields[at]);
+        let document = rules.document.as_ref().and_then(|document| document.number(|at| &fields[at]));
         let account = account.map(str::to_owned);
         let fields = fields.into_iter().map(|field| field.into_owned().into_bytes()).collect();
-        Some(Record { position, fields, event_ms, account, actor_class, reason, module, action })
+        Some(Record { position, fields, event_ms, account, document, actor_class, reason, module, action })
     }
 
     fn time(&mut self, text: &str, format: &str, offset: Option<Offset>) -> Option<i64> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::tz::Offset;
 use regex::Regex;
 
-use crate::classes::{Classes, Found, Places, regex};
+use crate::classes::{Classes, Document, Found, Places, regex};
 use crate::manifest::{Form, LogText, Parser, Zone};
 
 /// Everything that decides what a line of one log is.
@@ -22,6 +22,7 @@ pub(super) struct Rules {
     pub(super) extract: Vec<(usize, Regex)>,
     pub(super) time: Option<Time>,
     pub(super) account: Option<usize>,
+    pub(super) document: Option<Document>,
     pub(super) classes: Classes,
 }
 
@@ -85,11 +86,12 @@ impl Rules {
         });
         let account = parser.account.as_ref();
         let account = account.and_then(|field| places.find("parser: account.field", field, &mut found));
+        let document = Document::compile(parser.document.as_ref(), &places, &mut found);
         let classes = Classes::compile(&text.rules, &text.accounts, &parser.nobody, &places, &mut found);
         match cut {
             Some(cut) if found.is_empty() => {
                 let cut_fields = before.len()..cut_end;
-                Ok(Self { cut, names, cut_fields, skip, start, extract, time, account, classes })
+                Ok(Self { cut, names, cut_fields, skip, start, extract, time, account, document, classes })
             }
             _ => Err(found),
         }

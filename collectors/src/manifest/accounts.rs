@@ -1,4 +1,4 @@
-//! Who an account is and what a record means: the parts of the `log` table that an expert will ask about.
+//! Who an account is, what a record means and which document it is about: what an expert will ask about.
 
 use daemon::config::Complaints;
 use proof::catalogue::MODULES;
@@ -9,6 +9,9 @@ use super::raw;
 
 /// Most account classes or rules of one source.
 const MAX_RULES: usize = 1_000;
+
+/// Most fields that make a document's number.
+const MAX_PARTS: usize = 4;
 
 /// What an account's name is compared with. The first class that matches decides; an account that matches none is a
 /// person, and a record that names nobody is excluded as such.
@@ -51,6 +54,15 @@ pub struct Condition {
     pub field: String,
     /// What it is compared with.
     pub test: Match,
+}
+
+/// Where a record has the number of the business document it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentRule {
+    /// The fields whose values make it, joined by hyphens: kind and number of an order.
+    pub fields: Vec<String>,
+    /// What it is cut by out of the one field, where that says more: a regular expression with one group.
+    pub pattern: Option<String>,
 }
 
 const CLASSES: &[(&str, ActorClass)] = &[
@@ -112,6 +124,19 @@ pub(super) fn classes(complaints: &mut Complaints, path: &str, raw: Vec<raw::Acc
         }
     }
     classes
+}
+
+/// The `document` table of a parser or a map; what its fields and its pattern are is seen when they are compiled.
+pub(super) fn document(complaints: &mut Complaints, raw: Option<raw::Document>) -> Option<DocumentRule> {
+    let raw = raw?;
+    let fields = complaints.required("document.fields", raw.fields)?;
+    if fields.is_empty() || fields.len() > MAX_PARTS {
+        complaints.add("document.fields", format!("has {} entries (1 to {MAX_PARTS})", fields.len()));
+    }
+    if raw.pattern.is_some() && fields.len() > 1 {
+        complaints.add("document.pattern", "has a meaning for one field only");
+    }
+    Some(DocumentRule { fields, pattern: raw.pattern })
 }
 
 pub(super) fn rules(complaints: &mut Complaints, path: &str, raw: Vec<raw::Rule>) -> Vec<Rule> {

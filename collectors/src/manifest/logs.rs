@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use daemon::config::Complaints;
 
-use super::accounts::{AccountClass, Rule, classes, rules};
+use super::accounts::{AccountClass, DocumentRule, Rule, classes, document, rules};
 use super::check::word;
 use super::library::Library;
 use super::{beside, raw};
@@ -87,6 +87,8 @@ pub struct Parser {
     pub account: Option<String>,
     /// Accounts that mean nobody.
     pub nobody: Vec<String>,
+    /// Where the number of the business document stands.
+    pub document: Option<DocumentRule>,
 }
 
 /// How a line is cut.
@@ -304,6 +306,7 @@ pub(crate) fn parser(name: &str, text: &str) -> Result<Parser, Complaints> {
         None => (None, Vec::new()),
         Some(raw) => (complaints.required("account.field", raw.field), raw.nobody.unwrap_or_default()),
     };
+    let document = document(&mut complaints, raw.document);
     let mut extract = Vec::new();
     for (at, raw) in raw.extract.into_iter().enumerate() {
         let name = complaints.required(&format!("extract[{at}].name"), raw.name);
@@ -326,6 +329,7 @@ pub(crate) fn parser(name: &str, text: &str) -> Result<Parser, Complaints> {
         time,
         account,
         nobody,
+        document,
     });
     complaints.or(parser).map(|parser| parser.expect("a parser without form has been complained of"))
 }

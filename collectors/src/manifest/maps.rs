@@ -7,7 +7,7 @@ use std::path::Path;
 
 use daemon::config::Complaints;
 
-use super::accounts::{Rule, rules};
+use super::accounts::{DocumentRule, Rule, document, rules};
 use super::check::word;
 use super::library::Library;
 use super::{Encoding, raw};
@@ -48,6 +48,8 @@ pub struct TableMap {
     pub account: Option<String>,
     /// Accounts that mean nobody.
     pub nobody: Vec<String>,
+    /// Where the number of the business document stands.
+    pub document: Option<DocumentRule>,
     /// What texts are in that the server itself calls Latin-1; it knows of the others.
     pub encoding: Option<Encoding>,
     /// What is what, after the manifest's own rules.
@@ -186,6 +188,12 @@ pub(crate) fn map(name: &str, text: &str) -> Result<TableMap, Complaints> {
     {
         c.add("account.field", format!("`{account}` is not one of `fields`"));
     }
+    let document = document(c, raw.document);
+    for part in document.iter().flat_map(|document| &document.fields) {
+        if !fields.iter().any(|field| field.name == *part) {
+            c.add("document.fields", format!("`{part}` is not one of `fields`"));
+        }
+    }
     let encodings = [("gb18030", Some(Encoding::Gb18030)), ("utf-8", Some(Encoding::Utf8))];
     let encoding = word(c, "encoding", raw.encoding, &encodings).flatten_or(None);
     let rules = rules(c, "rules", raw.rules);
@@ -202,6 +210,7 @@ pub(crate) fn map(name: &str, text: &str) -> Result<TableMap, Complaints> {
         time,
         account,
         nobody,
+        document,
         encoding,
         rules,
     });

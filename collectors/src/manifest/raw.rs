@@ -283,6 +283,7 @@ pub(super) struct Parser {
     pub(super) skip: Text,
     pub(super) time: Option<Time>,
     pub(super) account: Option<Actor>,
+    pub(super) document: Option<Document>,
     #[serde(default)]
     pub(super) extract: Vec<Extract>,
 }
@@ -301,6 +302,13 @@ pub(super) struct Time {
 pub(super) struct Actor {
     pub(super) field: Text,
     pub(super) nobody: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub(super) fields: Option<Vec<String>>,
+    pub(super) pattern: Text,
 }
 
 #[derive(Debug, Deserialize)]
@@ -359,6 +367,7 @@ pub(super) struct Map {
     pub(super) fields: Vec<Field>,
     pub(super) time: Option<Moment>,
     pub(super) account: Option<Actor>,
+    pub(super) document: Option<Document>,
     #[serde(default)]
     pub(super) rules: Vec<Rule>,
 }

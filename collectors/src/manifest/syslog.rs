@@ -141,6 +141,7 @@ fn whole() -> Parser {
         time: None,
         account: None,
         nobody: Vec::new(),
+        document: None,
     }
 }
 

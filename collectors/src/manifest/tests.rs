@@ -412,6 +412,18 @@ fn a_parser_file_beside_the_manifest_is_found_and_covered_by_the_digest() {
     assert!(manifest.text.starts_with(text) && manifest.text.ends_with(own));
     let Kind::Log(log) = &manifest.sources[0].kind else { panic!() };
     assert_eq!(log.path, folder.path().join("x.log"));
+    for (document, path, why) in [
+        ("fields = [\"what\"]", "parser: document.fields", "no field `what`"),
+        ("fields = []", "document.fields", "0 entries"),
+        ("pattern = \"x\"", "document.fields", "missing"),
+        ("fields = [\"when\", \"who\"]\npattern = \"(x)\"", "document.pattern", "one field"),
+        ("fields = [\"who\"]\npattern = \"x\"", "parser: document.pattern", "0 groups"),
+    ] {
+        let wrong = format!("{own}[document]\n{document}\n");
+        std::fs::write(folder.path().join("parsers/ours.toml"), wrong).unwrap();
+        let complaints = Manifest::load(&folder.path().join("manifest.toml")).unwrap_err().to_string();
+        assert!(complaints.contains(path) && complaints.contains(why), "{document}: {complaints}");
+    }
     let escape = text.replace("\"ours\"", "\"../ours\"");
     assert!(
         Manifest::parse("m", &escape, folder.path()).unwrap_err().to_string().contains("no parser `../ours`")
@@ -501,6 +513,7 @@ mod tables {
             ("column = \"CREATOR\"", "column = \"CREA TOR\"", "fields[1].column"),
             ("fields = [\"date\", \"time\"]", "fields = [\"day\"]", "time.fields"),
             ("field = \"creator\"", "field = \"maker\"", "account.field"),
+            ("fields = [\"kind\", \"number\"]", "fields = [\"kind\", \"nr\"]", "document.fields"),
             ("evidence = \"documented\"", "evidence = \"sure\"", "evidence"),
         ];
         for (from, to, path) in changes {

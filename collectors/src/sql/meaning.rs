@@ -5,7 +5,7 @@ use jiff::tz::Offset;
 use proof::Record;
 
 use super::follow::Row;
-use crate::classes::{Classes, Found, Places, Remembered};
+use crate::classes::{Classes, Document, Found, Places, Remembered};
 use crate::manifest::{AuditTable, MomentForm};
 
 /// Everything that decides what a row is.
@@ -14,6 +14,7 @@ pub(super) struct Meaning {
     names: Vec<String>,
     time: Option<(MomentForm, Vec<usize>, Offset)>,
     account: Option<usize>,
+    document: Option<Document>,
     classes: Classes,
     remembered: Remembered,
 }
@@ -26,6 +27,7 @@ impl Meaning {
         let place = |name: &str| names.iter().position(|known| known == name);
         let mut found = Found::new();
         let places = Places { kind: "map", of: &map.name, names: &names };
+        let document = Document::compile(map.document.as_ref(), &places, &mut found);
         let classes = Classes::compile(&table.rules, &table.accounts, &map.nobody, &places, &mut found);
         if !found.is_empty() {
             return Err(found);
@@ -36,7 +38,7 @@ impl Meaning {
             (time.form, fields, if time.utc { Offset::UTC } else { local })
         });
         let account = map.account.as_deref().and_then(place);
-        Ok(Self { names, time, account, classes, remembered: Remembered::default() })
+        Ok(Self { names, time, account, document, classes, remembered: Remembered::default() })
     }
 
     /// Names of a record's fields, in order.
@@ -57,9 +59,10 @@ impl Meaning {
         let account = self.account.and_then(|at| self.classes.account(&cells[at]));
         let (actor_class, reason) = self.remembered.class(&self.classes, account);
         let (module, action) = self.classes.action(|at| cells[at].trim_end());
+        let document = self.document.as_ref().and_then(|document| document.number(|at| &cells[at]));
         let account = account.map(str::to_owned);
         let fields = cells.into_iter().map(String::into_bytes).collect();
-        Some(Record { position, fields, event_ms, account, actor_class, reason, module, action })
+        Some(Record { position, fields, event_ms, account, document, actor_class, reason, module, action })
     }
 }
 

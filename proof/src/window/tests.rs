@@ -52,6 +52,7 @@ fn record(position: u64, event_ms: i64, account: &str) -> Record {
         fields: vec![b"report".to_vec(), account.as_bytes().to_vec()],
         event_ms: Some(event_ms),
         account: Some(account.to_owned()),
+        document: None,
         actor_class: ActorClass::Human,
         reason: ExclusionReason::None,
         module: 1,

@@ -165,6 +165,38 @@ fn each_built_in_form_gives_account_time_module_and_action() {
 }
 
 #[test]
+fn a_record_says_which_document_it_is_about_and_says_nothing_where_it_names_none() {
+    let spring = |message: &str| {
+        format!("2025-06-18 08:21:45.112  INFO 5312 --- [main] c.x.mes.ReportService : {message}")
+    };
+    let kingdee = |what: &str| format!("2025-06-18 08:31:07|wang01|1|32|PRD_MORPT|3|保存|{what}|PC|ip");
+    let ruoyi = |param: &str| {
+        format!(
+            r#"1,报工单,1,c.add(),POST,1,wang01,一车间,/mes,ip,内网IP,"{param}","",0,,2025-06-18 08:21:45"#
+        )
+    };
+    let table = [
+        ("spring", spring("报工成功 工单=MO2506-0117 操作员=wang01"), Some("MO2506-0117")),
+        ("spring", spring("报工成功 工单：MO2506-0117，数量：48"), Some("MO2506-0117")),
+        ("spring", spring("缓存已刷新"), None),
+        ("spring", spring(&format!("工单={}", "长".repeat(101))), None),
+        ("kingdee_pipe", kingdee("编号为SCHB00001873的生产汇报单，保存成功"), Some("SCHB00001873")),
+        ("kingdee_pipe", kingdee("用户登录"), None),
+        ("ruoyi_csv", ruoyi(r#"{""wo"":""MO2506-0117"",""qty"":48}"#), Some("MO2506-0117")),
+        (
+            "key_value",
+            "time=2025-06-18T08:21:45+08:00 user=wang01 doc=MO2506-0117".into(),
+            Some("MO2506-0117"),
+        ),
+        ("key_value", "time=2025-06-18T08:21:45+08:00 user=wang01".into(), None),
+    ];
+    for (parser, line, number) in table {
+        let record = record(&mut reader(parser, "utf-8", ""), line.as_bytes());
+        assert_eq!(record.document.as_deref(), number, "{parser}: {line}");
+    }
+}
+
+#[test]
 fn account_classes_decide_in_order_and_nobody_is_excluded_as_such() {
     let accounts = r#"accounts = [
         { exact = "admin", class = "excluded", reason = "admin" },
@@ -230,7 +262,7 @@ fn times_are_read_in_the_zone_of_the_source() {
 
 proptest! {
     #[test]
-    fn no_line_makes_a_parser_panic(line in prop::collection::vec(any::<u8>(), 0..200), parser in 0_usize..12) {
+    fn no_line_makes_a_parser_panic(line in prop::collection::vec(any::<u8>(), 0..200), parser in 0..crate::manifest::BUILT_IN.len()) {
         let (name, _) = crate::manifest::BUILT_IN[parser];
         for (encoding, _) in crate::manifest::ENCODINGS {
             take(&mut reader(name, encoding, ""), &line);

@@ -126,6 +126,32 @@ fn a_row_of_each_product_is_the_deed_it_is() {
 }
 
 #[test]
+fn a_row_says_which_document_it_is_about_where_its_map_knows() {
+    let rows = [
+        (
+            "kingdee_operatelog",
+            "2025-06-18 08:21:45.000|100231|王芳|100001|32|PRD_MORPT|3|保存|编号为SCHB00001873的生产汇报单，保存成功|PC|ip",
+            Some("SCHB00001873"),
+        ),
+        (
+            "digiwin_sfctc",
+            "CCJX|WANG01|ZZ01|20250618|08:21:45|PDA-07|SFCI05|D301|250618003   |0001|48",
+            Some("D301-250618003"),
+        ),
+        ("digiwin_sfctc", "CCJX|WANG01|ZZ01|20250618|08:21:45|PDA-07|SFCI05|D301||0001|48", None),
+        (
+            "odoo_production",
+            "17|WH/MO/00017|done|2025-06-17 23:00:00|2025-06-18 00:21:45.118|li03",
+            Some("WH/MO/00017"),
+        ),
+        ("ruoyi_logininfor", "5120|wang01|192.168.1.61|0|登录成功|2025-06-18 08:21:45", None),
+    ];
+    for (map, cells, number) in rows {
+        assert_eq!(record(map, cells).unwrap().document.as_deref(), number, "{map}: {cells}");
+    }
+}
+
+#[test]
 fn times_of_every_form_are_read_and_nonsense_is_not() {
     let china = Offset::constant(8);
     type Read = Option<Option<i64>>;

@@ -41,6 +41,7 @@ impl Court {
                 fields,
                 event_ms: Some(written.event_ms),
                 account: Some(written.account),
+                document: None,
                 actor_class: ActorClass::Human,
                 reason: ExclusionReason::None,
                 module: 0,

@@ -50,6 +50,7 @@ fn row(id: u64) -> Reported {
         fields: vec![id.to_string().into_bytes(), "报工单".into()],
         event_ms: Some(1_750_204_800_000 + minutes * 60_000 + 45_000),
         account: Some(format!("wang{:02}", id % 7)),
+        document: None,
         actor_class: ActorClass::Human,
         reason: ExclusionReason::None,
         module: 0,
