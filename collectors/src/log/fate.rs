@@ -80,6 +80,10 @@ impl Tail {
             return Ok(false);
         }
         if !file.has_open_leaf(&handle)? {
+            if !file.is_held_by(&handle)? {
+                // Emptied between the two questions.
+                return Ok(false);
+            }
             tracing::warn!(path = %file.path.display(), "what was read last of a log was changed");
             let from = file.blocks.open_start();
             rewrites.push(file.rewritten(RewriteKind::Edited, from));

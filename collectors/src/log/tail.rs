@@ -14,7 +14,7 @@ use proof::observation::{Records, Rewrite};
 use super::bookmark::Bookmark;
 use super::file::{Chunk, Followed, Taken};
 use super::lines::{Columns, Reader};
-use super::places::{Listing, Places};
+use super::places::{Entry, Listing, Places};
 use super::recheck::Recheck;
 use super::{sample, text};
 
@@ -66,10 +66,8 @@ impl Tail {
     /// # Errors
     /// When nothing can be read; nothing has been taken then.
     pub(super) fn look(&mut self) -> io::Result<Batch> {
-        let known: BTreeSet<u64> = self.files.iter().map(|file| file.inode).collect();
-        let listing = self.places.list(&|inode| known.contains(&inode))?;
-        let mut rewrites = Vec::new();
-        self.place(&listing, &mut rewrites)?;
+        let (listing, mut rewrites) = (self.listing()?, Vec::new());
+        self.place(listing, &mut rewrites)?;
         let held = self.settle();
         let mut taken = Taken { total: self.total, ..Taken::default() };
         let read = self.read(&held, &mut taken);
@@ -106,36 +104,38 @@ impl Tail {
         Batch { records, bookmark, caught_up }
     }
 
+    fn listing(&self) -> io::Result<Listing> {
+        let known: BTreeSet<u64> = self.files.iter().map(|file| file.inode).collect();
+        self.places.list(&|inode| known.contains(&inode))
+    }
+
     /// Finds every known file again and takes up new ones.
-    fn place(&mut self, listing: &Listing, rewrites: &mut Vec<Rewrite>) -> io::Result<()> {
+    fn place(&mut self, mut listing: Listing, rewrites: &mut Vec<Rewrite>) -> io::Result<()> {
         let mut free: Vec<_> = listing.entries.iter().collect();
         let mut lost = Vec::new();
         for at in 0..self.files.len() {
-            let here = free.iter().position(|entry| self.files[at].is(entry));
-            let intact = here.map(|entry| self.is_intact(at, free[entry], rewrites)).transpose();
-            let intact = match (intact, here) {
-                (Ok(intact), _) => intact == Some(true),
-                // One of many that cannot be read does not silence the others: it is judged when it can be.
-                (Err(error), Some(entry)) if self.files.len() > 1 => {
-                    let file = &mut self.files[at];
-                    tracing::debug!(path = %file.path.display(), %error, "one file of a log cannot be read");
-                    file.found(free.remove(entry));
-                    file.stamp = None;
-                    continue;
-                }
-                (Err(error), _) => return Err(error),
-            };
-            match here {
-                Some(entry) if intact => match self.copied_unread(at, free[entry], &free)? {
-                    Some(copy) => self.go_on_in(at, free.remove(copy))?,
-                    None => self.files[at].found(free.remove(entry)),
-                },
-                Some(_) | None => lost.push(at),
+            if !self.is_found(at, &mut free, rewrites)? {
+                lost.push(at);
             }
+        }
+        // A rotation may have come between the listing and now. Whatever takes a file's place or its content away is
+        // done when that can be seen, so it is in a listing of afterwards: that one decides.
+        if lost.iter().any(|at| !self.files[*at].is_gone) {
+            listing = self.listing()?;
+            let is_found = |at: usize, entry: &Entry| !lost.contains(&at) && self.files[at].is(entry);
+            let is_free = |entry: &&Entry| !(0..self.files.len()).any(|at| is_found(at, entry));
+            free = listing.entries.iter().filter(is_free).collect();
+            let mut still = Vec::new();
+            for at in lost {
+                if !self.is_found(at, &mut free, rewrites)? {
+                    still.push(at);
+                }
+            }
+            lost = still;
         }
         let mut dropped = Vec::new();
         for at in lost {
-            if !self.decide(at, listing, &mut free, rewrites)? {
+            if !self.decide(at, &listing, &mut free, rewrites)? {
                 dropped.push(at);
             }
         }
@@ -147,6 +147,34 @@ impl Tail {
         // An empty one that was deleted may come back, by its inode, as the newest.
         self.files.sort_by_key(|file| file.is_home && !file.is_gone);
         Ok(())
+    }
+
+    /// Whether a known file is among those that are free, under whatever name, as it was.
+    fn is_found(
+        &mut self,
+        at: usize,
+        free: &mut Vec<&Entry>,
+        rewrites: &mut Vec<Rewrite>,
+    ) -> io::Result<bool> {
+        let Some(entry) = free.iter().position(|entry| self.files[at].is(entry)) else { return Ok(false) };
+        match self.is_intact(at, free[entry], rewrites) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            // One of many that cannot be read does not silence the others: it is judged when it can be.
+            Err(error) if self.files.len() > 1 => {
+                let file = &mut self.files[at];
+                tracing::debug!(path = %file.path.display(), %error, "one file of a log cannot be read");
+                file.found(free.remove(entry));
+                file.stamp = None;
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        }
+        match self.copied_unread(at, free[entry], free)? {
+            Some(copy) => self.go_on_in(at, free.remove(copy))?,
+            None => self.files[at].found(free.remove(entry)),
+        }
+        Ok(true)
     }
 
     /// Files whose place was taken are read for one more look before who took it: whose homes to leave alone now.

@@ -182,6 +182,33 @@ fn honest_rotations_are_no_rewrites() {
 }
 
 #[test]
+fn a_rotation_that_comes_while_the_files_are_listed_is_no_rewrite_and_costs_no_line() {
+    let copied = |log: &Log| {
+        log.copy("app.log", "app.log.1");
+        log.open("app.log").set_len(0).unwrap();
+    };
+    let renamed = |log: &Log| log.rename("app.log", "app.log.1");
+    for (rotate, restart) in
+        [(&copied as &dyn Fn(&Log), false), (&copied, true), (&renamed, false), (&renamed, true)]
+    {
+        let (log, mut tail, _) = read_log(1);
+        let mark = tail.look().unwrap().bookmark;
+        if restart {
+            tail = log.tail(Some(&mark));
+        }
+        log.append("app.log", "二\n");
+        let (before, mut rewrites) = (tail.listing().unwrap(), Vec::new());
+        rotate(&log);
+        tail.place(before, &mut rewrites).unwrap();
+        assert_eq!(rewrites, []);
+        log.append("app.log", "三\n");
+        let batches: Vec<_> = (0..3).map(|_| tail.look().unwrap()).collect();
+        assert!(batches.iter().all(|batch| batch.records.rewrites.is_empty()));
+        assert_eq!(batches.iter().flat_map(names).collect::<Vec<_>>(), ["二", "三"]);
+    }
+}
+
+#[test]
 fn a_packed_file_that_is_too_short_excuses_nothing() {
     let (log, mut tail, size) = read_log(1);
     fs::write(log.path("app.log.1.gz"), b"\x1f\x8b\x01\0\0\0").unwrap();
