@@ -198,7 +198,12 @@ impl Judged {
                 let alone = OWED.max(self.device.timeout * 5) + self.device.timeout * 2;
                 self.owes_until = self.owes_until.max(one.at + alone);
                 if stated == [Outcome::Value] && !self.was_cut_off(one, mark, record) {
-                    let what = format!("the unit said who it is, and nothing was asked after that: {one:?}");
+                    let later = mark.at.saturating_sub(one.at);
+                    let what = format!(
+                        "the unit said who it is, and nothing was asked after that in {later:?} of a time-out of {:?}: \
+                         {one:?}",
+                        self.device.timeout
+                    );
                     wrong.push((one.fault, what));
                 }
             }

@@ -15,12 +15,16 @@ use super::super::part::{Found, Part, Row};
 use super::super::record::{Mark, Record};
 use super::book::{Book, Fault};
 
+/// Rows below the floor that one look reads again (decision 0017).
+const ROWS_A_LOOK: u64 = 500;
+
 /// The times that are stated.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// How long after a fault a source may be silent.
     pub tail: Duration,
-    /// How long a committed row or a change may wait to be told.
+    /// How long a committed row or a change may wait to be told, once what lies below the floor was read through: that
+    /// takes a look for each [`ROWS_A_LOOK`] rows, and here a look is made each second.
     pub patience: Duration,
 }
 
@@ -66,8 +70,10 @@ impl Judged {
             }
             What::Cycle(_) | What::Kept(_) => wrong.push((true, "a report of another kind".to_owned())),
         }
-        let late = self.book.late(mark.at).max(gap);
-        let silenced = self.book.may_be_silent(mark.at.saturating_sub(terms.patience), mark.at, terms.tail);
+        let through = Duration::from_secs(self.book.state().0 / ROWS_A_LOOK);
+        let late = self.book.late(mark.at).saturating_sub(through).max(gap);
+        let from = mark.at.saturating_sub(terms.patience + through);
+        let silenced = self.book.may_be_silent(from, mark.at, terms.tail);
         if late > terms.patience && !silenced && mark.at >= self.warned {
             self.warned = mark.at + terms.patience;
             wrong.push((false, format!("nothing for {late:?} of {:?}", self.book.state())));

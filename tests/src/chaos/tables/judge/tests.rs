@@ -82,6 +82,19 @@ fn a_row_that_does_not_come_is_missed() {
 }
 
 #[test]
+fn what_lies_far_below_may_wait_until_all_of_it_was_read_again_and_no_longer() {
+    let ids: Vec<_> = (1..=5_000).collect();
+    let mut court = Court::opens(&ids);
+    for id in &ids[1..] {
+        assert_eq!(court.rows(secs(2), &[row(*id)]), [""; 0]);
+    }
+    for at in [8, 14, 20, 21] {
+        assert_eq!(court.rows(secs(at), &[]), [""; 0], "ten looks, and ten seconds");
+    }
+    assert!(court.rows(secs(22), &[])[0].contains("nothing for"));
+}
+
+#[test]
 fn a_change_must_be_told_and_nothing_else() {
     let one = |kind, from| Rewrite { kind, from, to: from + 1, rows: 1 };
     let mut court = Court::opens(&[1, 2, 3]);
