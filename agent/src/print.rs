@@ -117,6 +117,9 @@ fn source_line(source: &SourceStatus, now_ms: i64) -> String {
     }
     if let Some(why) = &source.failing {
         push(&mut line, format_args!("; {why}"));
+        if let Some(at) = source.retry_ms {
+            push(&mut line, format_args!("; tried again in {}", age((at - now_ms).max(0))));
+        }
     }
     if !source.counters.is_empty() {
         let counters: Vec<_> =

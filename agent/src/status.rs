@@ -73,6 +73,9 @@ pub struct SourceStatus {
     pub rewritten: u64,
     /// Why it fails, in English words; `None` while it works.
     pub failing: Option<String>,
+    /// When a collector that stopped is started again; `None` while it runs.
+    #[serde(default)]
+    pub retry_ms: Option<i64>,
     /// How often its collector had to do what, since the start.
     #[serde(default)]
     pub counters: BTreeMap<String, u64>,
@@ -225,7 +228,7 @@ impl Shared {
             source.good += 1;
             source.records += records;
             source.unparsed += unparsed;
-            source.failing = None;
+            (source.failing, source.retry_ms) = (None, None);
         });
     }
 
@@ -242,9 +245,17 @@ impl Shared {
         });
     }
 
-    /// The collector of this source failed.
-    pub(crate) fn failing(&self, index: u16, cause: Cause, words: String) {
-        self.source(index, |source| source.failing = Some(format!("{}: {words}", cause.en())));
+    /// The collector of this source failed, and is started again then.
+    pub(crate) fn failing(&self, index: u16, cause: Cause, words: &str, retry_ms: i64) {
+        self.source(index, |source| {
+            source.failing = Some(format!("{}: {words}", cause.en()));
+            source.retry_ms = Some(retry_ms);
+        });
+    }
+
+    /// The collector of this source is started again.
+    pub(crate) fn restarts(&self, index: u16) {
+        self.source(index, |source| source.retry_ms = None);
     }
 
     /// How many good observations this source had.
@@ -454,5 +465,22 @@ mod tests {
         assert_eq!(stuck(progress(9_936, 8_140, 9_760)), "source 1 was not attempted for 64 s");
         assert_eq!(stuck(progress(9_937, 8_139, 9_760)), "source 2 was not attempted for 1861 s");
         assert_eq!(stuck(progress(9_937, 8_140, 9_759)), "the store has taken nothing for 241 s");
+    }
+
+    #[test]
+    fn who_asks_is_told_when_a_source_that_failed_is_tried_again_and_no_longer_once_it_was() {
+        let source = SourceStatus { index: 1, name: "oven".to_owned(), ..SourceStatus::default() };
+        let shared = Shared::new(vec![source], "broker:8883".to_owned(), Duration::from_secs(60));
+        let told = || {
+            let status = shared.snapshot(String::new(), String::new(), 10_000, BufferStatus::default());
+            crate::print::status(&status)
+        };
+        shared.failing(1, Cause::NoAnswer, "nobody there", 22_400);
+        assert!(told().contains("nobody there; tried again in 12 s"), "{}", told());
+        shared.restarts(1);
+        assert!(told().contains("nobody there\n"), "{}", told());
+        shared.failing(1, Cause::NoAnswer, "nobody there", 22_400);
+        shared.good(1, 9_000, 0, 0);
+        assert!(!told().contains("nobody there") && !told().contains("again"), "{}", told());
     }
 }
