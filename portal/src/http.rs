@@ -20,7 +20,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::civil::Date;
-use ledger::Entry;
+use ledger::{Entry, Resource};
 use proof::AgentId;
 use prost::Message as _;
 
@@ -49,6 +49,7 @@ pub fn router(source: Arc<dyn Source>) -> Router {
         .route("/firms/{id}/windows/{agent}/{seq}/receipt.bin", get(receipt))
         .route("/api/firms", get(api_firms))
         .route("/api/firms/{id}", get(api_firm))
+        .route("/log/{*path}", get(resource))
         .route("/healthz", get(healthz))
         .route("/assets/inuse.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/inuse.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -167,6 +168,28 @@ async fn healthz(State(source): State<Shared>) -> Response {
     match tokio::task::spawn_blocking(move || source.log()).await {
         Ok(Ok(_)) => (StatusCode::OK, "ok\n").into_response(),
         Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response(),
+    }
+}
+
+/// The log itself, for monitors and mirrors: C2SP tlog-tiles below `/log/`.
+async fn resource(State(source): State<Shared>, parts: Parts<String>) -> Response {
+    let Some(resource) = parts.ok().and_then(|Path(path)| Resource::at(&path)) else {
+        return (StatusCode::NOT_FOUND, "no such resource of a log\n").into_response();
+    };
+    let kind = match resource {
+        Resource::Checkpoint => "text/plain; charset=utf-8",
+        Resource::Hashes { .. } | Resource::Entries { .. } => "application/octet-stream",
+    };
+    // A whole tile never changes; what grows is asked for again.
+    let kept = if resource.is_final() { "public, max-age=31536000, immutable" } else { "no-cache" };
+    match tokio::task::spawn_blocking(move || source.resource(resource)).await {
+        Ok(Ok(Some(bytes))) => ([(CONTENT_TYPE, kind), (CACHE_CONTROL, kept)], bytes).into_response(),
+        Ok(Ok(None)) => (StatusCode::NOT_FOUND, "the log is not that long\n").into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(error = %daemon::chain(&error), "the log cannot be read");
+            (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response(),
     }
 }
 

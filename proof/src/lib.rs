@@ -33,7 +33,7 @@ pub mod wire {
 }
 pub mod window;
 
-pub use answer::{Answer, RefusalName};
+pub use answer::{Answer, Consistency, RefusalName};
 pub use catalogue::Cause;
 pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use ids::{AgentId, EntryId, Kid};

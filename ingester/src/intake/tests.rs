@@ -114,7 +114,7 @@ fn an_unknown_suite_is_refused() {
     let mut raw = wire::Envelope::decode(window.bytes()).unwrap();
     raw.suite = 2;
     let message =
-        Message { topic: gateway.id, parcel: proof::Parcel::encode(&raw.encode_to_vec(), &[]).into() };
+        Message { topic: gateway.id, parcel: proof::Parcel::encode(&raw.encode_to_vec(), &[], 0).into() };
     assert_eq!(refused(&mut city, message), "unknown_suite");
 }
 
