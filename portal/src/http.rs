@@ -21,13 +21,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::civil::Date;
 use ledger::{Entry, Resource};
-use proof::AgentId;
+use proof::{AgentId, Opening};
 use prost::Message as _;
 
 use crate::api;
-use crate::pages::{DayPage, EntryAsked, EntryPage, FirmPage, ListPage};
+use crate::figures;
+use crate::pages::{DayPage, EntryAsked, EntryPage, FirmPage, Given, Known, ListPage, OpeningPage};
 use crate::source::{Firm, Source};
-use visit::{Answer, Refused, Shared, Visit};
+use visit::{Answer, Asked, Refused, Shared, Visit};
 
 pub(crate) use visit::Wishes;
 
@@ -47,6 +48,9 @@ pub fn router(source: Arc<dyn Source>) -> Router {
         .route("/firms/{id}/windows/{agent}/{seq}", get(entry))
         .route("/firms/{id}/windows/{agent}/{seq}/envelope.bin", get(envelope))
         .route("/firms/{id}/windows/{agent}/{seq}/receipt.bin", get(receipt))
+        .route("/opening", get(opening))
+        // As codes write it, whose letters are capitals.
+        .route("/OPENING/{text}", get(opening_of_code))
         .route("/api/firms", get(api_firms))
         .route("/api/firms/{id}", get(api_firm))
         .route("/log/{*path}", get(resource))
@@ -148,6 +152,56 @@ async fn receipt(visit: Visit, parts: Parts<(String, String, String)>) -> Respon
             Ok(Answer::File { name: "receipt.bin", bytes: receipt.receipt.encode_to_vec() })
         })
         .await
+}
+
+async fn opening(visit: Visit) -> Response {
+    visit
+        .answer(|source, asked| {
+            let text = asked.wishes.text.clone().unwrap_or_default();
+            Ok(Answer::Html(opening_page(source, asked, &text)?))
+        })
+        .await
+}
+
+async fn opening_of_code(visit: Visit, parts: Parts<String>) -> Response {
+    visit
+        .answer(|source, asked| {
+            let Path(text) = parts?;
+            Ok(Answer::Html(opening_page(source, asked, &format!("INUSE1:{text}"))?))
+        })
+        .await
+}
+
+/// The opening in this text, as far as the ledger knows its window.
+fn opening_page(source: &dyn Source, asked: &Asked, text: &str) -> Result<String, Refused> {
+    let page =
+        |given: &Given<'_>| Ok(OpeningPage::new(asked.page(source), text, given, &source.log()?).render()?);
+    if text.trim().is_empty() {
+        return page(&Given::Nothing);
+    }
+    let opening = match Opening::read(text.as_bytes()) {
+        Ok(opening) => opening,
+        Err(_) => return page(&Given::Unreadable),
+    };
+    let of_firm = |firm: &Arc<Firm>| firm.gateways.iter().any(|gateway| gateway.agent == opening.agent);
+    let firm = source.firms()?.into_iter().find(of_firm);
+    let entries = match &firm {
+        Some(firm) => source.entries(firm.id(), opening.agent, opening.seq)?,
+        None => Vec::new(),
+    };
+    let receipt = source.receipt(opening.entry)?;
+    let end_ms = entries.iter().find(|entry| entry.entry == opening.entry).and_then(|entry| entry.end_ms);
+    let day = match (&firm, end_ms) {
+        // That of its start: an end on the mark of midnight is the day's before.
+        (Some(firm), Some(end_ms)) => match figures::date(end_ms.saturating_sub(1), firm.offset_minutes()) {
+            Some(date) => source.day(firm.id(), date)?,
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let (firm, opening) = (firm.as_deref(), Box::new(opening));
+    let known = Known { opening, firm, entries: &entries, receipt: receipt.as_ref(), day: &day };
+    page(&Given::Opening(known))
 }
 
 async fn api_firms(visit: Visit) -> Response {

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaf;
 pub mod log;
 pub mod observation;
+pub mod opening;
 pub mod payload;
 pub mod presence;
 pub mod pseudonym;
@@ -39,6 +40,7 @@ pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use ids::{AgentId, EntryId, Kid};
 pub use keys::{SigningKey, VerifyKey};
 pub use observation::{Kept, Observation, Quality, Reading, Record, Records, Rewrite, What};
+pub use opening::{Beside, OpenField, Opening, OpeningError, PastLeaf, PastLeaves};
 pub use payload::Payload;
 pub use window::{Sealed, Windows};
 
