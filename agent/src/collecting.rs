@@ -72,15 +72,16 @@ pub(crate) async fn keep_collecting(
         if backoff.tries() == 1 {
             warn!(source, error = %words, retry_in = ?delay, "collector stopped");
         }
-        shared.failing(source, cause, words);
         let until =
             clock.stamp().wall_ms.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        shared.failing(source, cause, &words, until);
         match out.idle(until, cause).await {
             Ok(()) if stop.is_cancelled() => return Ok(()),
             Ok(()) => {}
             Err(_) => return Ok(()),
         }
         info!(source, "collector restarts");
+        shared.restarts(source);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The commands with which an installer asks by hand: `scan`, `decode`, `load`. Read-only, and slow by intent.
+//! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and `show`, which opens
+//! the past.
 
 #[cfg(feature = "modbus")]
 mod decode;
@@ -7,6 +8,7 @@ mod line;
 mod load;
 #[cfg(feature = "modbus")]
 mod scan;
+mod show;
 
 #[cfg(feature = "modbus")]
 pub(crate) use decode::Decode;
@@ -15,6 +17,7 @@ pub(crate) use line::ensure_free_for;
 pub(crate) use load::Load;
 #[cfg(feature = "modbus")]
 pub(crate) use scan::Scan;
+pub(crate) use show::Show;
 
 use std::io::IsTerminal as _;
 

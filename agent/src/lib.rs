@@ -29,6 +29,7 @@ mod layout;
 pub mod line_use;
 mod mqtt;
 mod owner;
+pub mod past;
 mod recorder;
 #[cfg(feature = "setup")]
 pub mod setup;

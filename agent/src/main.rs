@@ -110,6 +110,8 @@ enum Command {
     /// Show a block of registers under every type and order, and which of them look plausible.
     #[cfg(feature = "modbus")]
     Decode(hand::Decode),
+    /// Show a past window, find a record in it, and open one of its leaves for somebody who has the window's proof.
+    Show(hand::Show),
     /// Show what reading costs each source: questions, bytes, share of its time.
     Load(hand::Load),
     /// Ask for everything, show what is read, write the configuration, enrol, and print the installation record.
@@ -216,6 +218,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "modbus")]
         Command::Decode(decode) => decode.run(&cli.config, &ctx).await,
         Command::Load(load) => load.run(&cli.config, &ctx).await,
+        Command::Show(show) => show.run(&cli.config).await,
         #[cfg(feature = "setup")]
         Command::Setup {
             lang,

@@ -117,6 +117,9 @@ fn source_line(source: &SourceStatus, now_ms: i64) -> String {
     }
     if let Some(why) = &source.failing {
         push(&mut line, format_args!("; {why}"));
+        if let Some(at) = source.retry_ms {
+            push(&mut line, format_args!("; tried again in {}", age((at - now_ms).max(0))));
+        }
     }
     if !source.counters.is_empty() {
         let counters: Vec<_> =
@@ -298,4 +301,18 @@ fn module(code: u16) -> &'static str {
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.write_fmt(line).expect("writing to a string cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_failed_says_when_it_is_tried_again() {
+        let failing = Some("no answer: nobody there".to_owned());
+        let source = SourceStatus { failing, retry_ms: Some(22_400), ..SourceStatus::default() };
+        assert!(source_line(&source, 10_000).ends_with("nobody there; tried again in 12 s"));
+        let source = SourceStatus { retry_ms: None, ..source };
+        assert!(source_line(&source, 10_000).ends_with("nobody there"));
+    }
 }

@@ -73,6 +73,9 @@ pub struct SourceStatus {
     pub rewritten: u64,
     /// Why it fails, in English words; `None` while it works.
     pub failing: Option<String>,
+    /// When a collector that stopped is started again; `None` while it runs.
+    #[serde(default)]
+    pub retry_ms: Option<i64>,
     /// How often its collector had to do what, since the start.
     #[serde(default)]
     pub counters: BTreeMap<String, u64>,
@@ -225,7 +228,7 @@ impl Shared {
             source.good += 1;
             source.records += records;
             source.unparsed += unparsed;
-            source.failing = None;
+            (source.failing, source.retry_ms) = (None, None);
         });
     }
 
@@ -242,9 +245,17 @@ impl Shared {
         });
     }
 
-    /// The collector of this source failed.
-    pub(crate) fn failing(&self, index: u16, cause: Cause, words: String) {
-        self.source(index, |source| source.failing = Some(format!("{}: {words}", cause.en())));
+    /// The collector of this source failed, and is started again then.
+    pub(crate) fn failing(&self, index: u16, cause: Cause, words: &str, retry_ms: i64) {
+        self.source(index, |source| {
+            source.failing = Some(format!("{}: {words}", cause.en()));
+            source.retry_ms = Some(retry_ms);
+        });
+    }
+
+    /// The collector of this source is started again.
+    pub(crate) fn restarts(&self, index: u16) {
+        self.source(index, |source| source.retry_ms = None);
     }
 
     /// How many good observations this source had.
@@ -334,7 +345,8 @@ impl Teller {
         Ok(self.shared.snapshot(self.agent.clone(), self.project.clone(), now_ms, buffer))
     }
 
-    /// Answers one request a connection, `status` or `log <rules>`, with one JSON object, until `stop`.
+    /// Answers one request a connection until `stop`: `status` or `log <rules>` with one JSON object, and what
+    /// [`crate::past`] asks with what it reads.
     pub(crate) async fn serve(self, listener: UnixListener, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
             let accepted = tokio::select! {
@@ -345,8 +357,14 @@ impl Teller {
             // Whoever says nothing, went away or does not read is not waited for.
             let asked = tokio::time::timeout(PATIENCE, request(&mut stream)).await;
             let Ok(Ok(asked)) = asked else { continue };
-            let answer = self.answer(&asked).await?;
-            let told = tokio::time::timeout(PATIENCE, stream.write_all(&answer)).await;
+            let (answer, patience) = match asked.split_once(' ') {
+                Some((verb @ ("past" | "window"), of)) => {
+                    let told = crate::past::tell(&self.buffer, verb, of).await?;
+                    (told.map_or_else(not_asked, Ok)?, crate::past::PATIENCE)
+                }
+                _ => (self.answer(&asked).await?, PATIENCE),
+            };
+            let told = tokio::time::timeout(patience, stream.write_all(&answer)).await;
             if !matches!(told, Ok(Ok(()))) {
                 tracing::debug!("nobody read the answer");
             }
@@ -363,10 +381,18 @@ impl Teller {
                 }
                 Err(error) => Changed { error: Some(error.to_string()) },
             },
-            _ => Changed { error: Some("neither `status` nor `log <rules>`".to_owned()) },
+            _ => return Ok(not_asked()?),
         };
         Ok(serde_json::to_vec(&answer)?)
     }
+}
+
+/// The answer to what is no request.
+fn not_asked() -> serde_json::Result<Vec<u8>> {
+    let error = "none of `status`, `log <rules>`, `past <from> <to>` and `window <number>`";
+    let mut line = serde_json::to_vec(&Changed { error: Some(error.to_owned()) })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Opens the status socket, taking the place of a dead agent's.
@@ -405,7 +431,7 @@ async fn request(stream: &mut UnixStream) -> std::io::Result<String> {
 /// # Errors
 /// When nobody answers on the socket.
 pub async fn ask(socket: &Path) -> std::io::Result<Status> {
-    Ok(serde_json::from_slice(&exchange(socket, "status").await?)?)
+    Ok(serde_json::from_slice(&exchange(socket, "status", MAX_ANSWER).await?)?)
 }
 
 /// Makes a running agent log by these rules until its next start.
@@ -414,22 +440,24 @@ pub async fn ask(socket: &Path) -> std::io::Result<Status> {
 /// When nobody answers on the socket, or the rules cannot be read.
 pub async fn set_log(socket: &Path, rules: &str) -> std::io::Result<()> {
     let rules = rules.replace('\n', " ");
-    let changed: Changed = serde_json::from_slice(&exchange(socket, &format!("log {rules}")).await?)?;
+    let told = exchange(socket, &format!("log {rules}"), MAX_ANSWER).await?;
+    let changed: Changed = serde_json::from_slice(&told)?;
     match changed.error {
         None => Ok(()),
         Some(error) => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, error)),
     }
 }
 
-async fn exchange(socket: &Path, request: &str) -> std::io::Result<Vec<u8>> {
+/// One request and its answer of at most `most` bytes.
+pub(crate) async fn exchange(socket: &Path, request: &str, most: u64) -> std::io::Result<Vec<u8>> {
     let told = async {
         let mut stream = UnixStream::connect(socket).await?;
         stream.write_all(format!("{request}\n").as_bytes()).await?;
         let mut bytes = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut bytes).await?;
+        stream.take(most).read_to_end(&mut bytes).await?;
         Ok(bytes)
     };
-    tokio::time::timeout(PATIENCE * 3, told).await?
+    tokio::time::timeout(crate::past::PATIENCE, told).await?
 }
 
 #[cfg(test)]
@@ -454,5 +482,24 @@ mod tests {
         assert_eq!(stuck(progress(9_936, 8_140, 9_760)), "source 1 was not attempted for 64 s");
         assert_eq!(stuck(progress(9_937, 8_139, 9_760)), "source 2 was not attempted for 1861 s");
         assert_eq!(stuck(progress(9_937, 8_140, 9_759)), "the store has taken nothing for 241 s");
+    }
+
+    #[test]
+    fn who_asks_is_told_when_a_source_that_failed_is_tried_again_and_no_longer_once_it_was() {
+        let source = SourceStatus { index: 1, name: "oven".to_owned(), ..SourceStatus::default() };
+        let shared = Shared::new(vec![source], "broker:8883".to_owned(), Duration::from_secs(60));
+        let told = || {
+            let status = shared.snapshot(String::new(), String::new(), 10_000, BufferStatus::default());
+            let source = &status.sources[0];
+            (source.failing.clone(), source.retry_ms)
+        };
+        let words = Some(format!("{}: nobody there", Cause::NoAnswer.en()));
+        shared.failing(1, Cause::NoAnswer, "nobody there", 22_400);
+        assert_eq!(told(), (words.clone(), Some(22_400)));
+        shared.restarts(1);
+        assert_eq!(told(), (words, None));
+        shared.failing(1, Cause::NoAnswer, "nobody there", 22_400);
+        shared.good(1, 9_000, 0, 0);
+        assert_eq!(told(), (None, None));
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use buffer::{BufferError, Handle, Outgoing};
 use daemon::{Backoff, Clock, Hold, Sleep, Stopwatch};
+use proof::log::{Head, ReceiptError, check_consistency, check_receipt};
 use proof::presence::Presence;
-use proof::{Answer, EntryId, Parcel, wire};
+use proof::{Answer, Consistency, EntryId, Parcel, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +76,22 @@ struct Wanted {
     since: Stopwatch,
     /// Asked for the same once more, after everything was sent.
     again: bool,
+}
+
+/// Under which the store keeps the last receipt of a log that is not shown to go on from the one seen before.
+const OTHER_LOG: &str = "other_log";
+
+/// Whether a checkpoint goes on from the one that was checked before, by one of these proofs.
+fn goes_on(before: &wire::Anchor, after: &Head, consistency: &[Consistency]) -> Result<(), ReceiptError> {
+    let wrong = ReceiptError::NotConsistent { before: before.size, size: after.size };
+    let root = before.hash.as_slice().try_into().map_err(|_| wrong.clone())?;
+    let seen = Head { origin: after.origin.clone(), size: before.size, root };
+    let path = match consistency.iter().find(|proof| proof.from == before.size) {
+        Some(proof) => proof.path.as_slice(),
+        None if before.size == after.size => &[],
+        None => return Err(wrong),
+    };
+    check_consistency(&seen, after, path)
 }
 
 /// Why a session ended.
@@ -333,7 +350,8 @@ impl Uplink {
             return Ok(());
         }
         let Some(proof) = queue.pop() else { return Ok(()) };
-        let parcel = Parcel::encode(&proof.envelope, &proof.use_rows);
+        let seen = self.shared.anchor().map_or(0, |anchor| anchor.size);
+        let parcel = Parcel::encode(&proof.envelope, &proof.use_rows, seen);
         line.publish(&self.identity.agent.topic_up(), false, parcel)?;
         debug!(seq = proof.seq, "sent");
         self.sent = self.sent.max(proof.seq);
@@ -378,9 +396,10 @@ impl Uplink {
         let mut good = BTreeMap::new();
         for answer in answers.drain(..) {
             match answer {
-                Answer::Receipt { entry, server_ms, receipt } => {
-                    if self.is_good(entry, &receipt, (now_ms, server_ms)) {
-                        good.insert(entry, receipt.encode_to_vec());
+                Answer::Receipt { entry, server_ms, receipt, consistency } => {
+                    match self.checked(entry, &receipt, &consistency, (now_ms, server_ms)) {
+                        Ok(()) => drop(good.insert(entry, receipt.encode_to_vec())),
+                        Err(error) => self.note_bad(entry, &receipt, &error).await?,
                     }
                 }
                 Answer::Refusal { entry, name, text, .. } => {
@@ -423,23 +442,46 @@ impl Uplink {
         self.drain = true;
     }
 
-    fn is_good(&self, entry: EntryId, receipt: &wire::Receipt, (now_ms, server_ms): (i64, i64)) -> bool {
-        match proof::log::check_receipt(receipt, entry, &self.identity.log_vkey) {
-            Ok(checked) => {
-                let anchor = wire::Anchor { hash: checked.root.to_vec(), size: checked.size };
-                // What the log signed is compared, and only in the first answer: a repeated one has the time of old.
-                let received_ms = checked.entry.recv_ms;
-                let first = self.flying.contains_key(&entry)
-                    && (0..=FIRST_ANSWER_MS).contains(&server_ms.saturating_sub(received_ms));
-                self.shared.compared(anchor, first.then(|| now_ms.saturating_sub(received_ms)));
-                true
-            }
-            Err(error) => {
-                warn!(%entry, %error, "a receipt that shows nothing: the proof is kept");
-                let words = format!("receipt of {entry} is not good: {error}");
-                self.shared.link(|link| link.refusal = Some(words));
-                false
-            }
+    /// Whether the receipt holds: in a log that goes on from the one that was seen before.
+    fn checked(
+        &self,
+        entry: EntryId,
+        receipt: &wire::Receipt,
+        consistency: &[Consistency],
+        (now_ms, server_ms): (i64, i64),
+    ) -> Result<(), ReceiptError> {
+        let checked = check_receipt(receipt, entry, &self.identity.log_vkey)?;
+        let after = Head { origin: checked.origin, size: checked.size, root: checked.root };
+        if let Some(before) = self.shared.anchor() {
+            goes_on(&before, &after, consistency)?;
+        }
+        let anchor = wire::Anchor { hash: after.root.to_vec(), size: after.size };
+        // What the log signed is compared, and only in the first answer: a repeated one has the time of old.
+        let received_ms = checked.entry.recv_ms;
+        let first = self.flying.contains_key(&entry)
+            && (0..=FIRST_ANSWER_MS).contains(&server_ms.saturating_sub(received_ms));
+        self.shared.compared(anchor, first.then(|| now_ms.saturating_sub(received_ms)));
+        Ok(())
+    }
+
+    /// A receipt that shows nothing: the proof is kept and sent again. One that contradicts what the log signed before
+    /// is kept too: with the receipts before it, it shows to anybody that there are two logs.
+    async fn note_bad(
+        &mut self,
+        entry: EntryId,
+        receipt: &wire::Receipt,
+        error: &ReceiptError,
+    ) -> anyhow::Result<()> {
+        warn!(%entry, %error, "a receipt that shows nothing: the proof is kept");
+        let words = format!("receipt of {entry} is not good: {error}");
+        self.shared.link(|link| link.refusal = Some(words));
+        if !matches!(error, ReceiptError::NotConsistent { .. }) {
+            return Ok(());
+        }
+        let bytes = receipt.encode_to_vec();
+        match self.buffer.ask(move |buffer| buffer.set_state(OTHER_LOG, &bytes)).await? {
+            Ok(()) | Err(BufferError::Full) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -497,5 +539,30 @@ async fn sleep_of(due: &mut Option<Sleep>) -> Hold {
     match due {
         Some(due) => due.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_of_a_log_that_is_not_shown_to_go_on_from_what_was_seen_is_no_good_one() {
+        let anchor = |size, root: u8| wire::Anchor { size, hash: vec![root; 32] };
+        let head = |size, root: u8| Head { origin: "test.log".to_owned(), size, root: [root; 32] };
+        assert_eq!(goes_on(&anchor(5, 1), &head(5, 1), &[]), Ok(()));
+        let wrong = [
+            // Another root of as many entries, fewer entries, more of them without a proof or with that of another size.
+            (anchor(5, 1), head(5, 2), vec![]),
+            (anchor(5, 1), head(4, 1), vec![]),
+            (anchor(5, 1), head(6, 1), vec![]),
+            (anchor(5, 1), head(6, 1), vec![Consistency { from: 4, path: vec![[1; 32]] }]),
+            (anchor(5, 1), head(6, 1), vec![Consistency { from: 5, path: vec![[1; 32]; 3] }]),
+            (anchor(5, 1), head(5, 1), vec![Consistency { from: 5, path: vec![[1; 32]] }]),
+        ];
+        for (before, after, consistency) in wrong {
+            let error = ReceiptError::NotConsistent { before: before.size, size: after.size };
+            assert_eq!(goes_on(&before, &after, &consistency), Err(error));
+        }
     }
 }

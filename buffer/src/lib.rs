@@ -53,6 +53,7 @@ mod open_window;
 mod opening;
 mod outbox;
 mod pack;
+mod past;
 mod room;
 mod salvage;
 mod schema;
@@ -66,6 +67,7 @@ pub use health::{Health, LastReceipt, LastRefusal};
 pub use open_window::{Flushed, LeftOpen, OpenWindow};
 pub use opening::{Bounds, Buffer, Damage, Found, Opened};
 pub use outbox::{Outgoing, Receipted, Unsigned};
+pub use past::{MOST_ENTRIES, PastEntry, PastProof, PastRaw};
 pub use salvage::{Carried, Part};
 pub use seal::{Cause, NewProof, Raw, RawWindow, Seal, SealedRaw, Tombstone};
 

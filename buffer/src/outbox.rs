@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use proof::EntryId;
-use rusqlite::OptionalExtension as _;
 
 use crate::bytes::{self, count, signed};
 use crate::{Buffer, BufferError};
@@ -162,10 +161,8 @@ impl Buffer {
     /// # Errors
     /// The database's.
     pub fn receipt(&self, seq: u64) -> Result<Option<Receipted>, BufferError> {
-        let columns = "SELECT envelope, receipt FROM proofs WHERE seq = ?1 AND receipt IS NOT NULL AND envelope IS NOT NULL";
-        let found = |row: &rusqlite::Row<'_>| Ok(Receipted { envelope: row.get(0)?, receipt: row.get(1)? });
-        let read = || Ok(self.db.query_row(columns, [signed(seq)], found).optional()?);
-        self.notice(read())
+        let proof = self.past_proof(seq)?;
+        Ok(proof.and_then(|proof| Some(Receipted { envelope: proof.envelope, receipt: proof.receipt? })))
     }
 
     /// Remembers that the ledger refused an entry, for `status`. The proof stays in the outbox: people decide.

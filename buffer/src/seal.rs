@@ -103,7 +103,7 @@ impl Cause {
         }
     }
 
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         match name {
             "bound" => Self::Bound,
             "full" => Self::Full,

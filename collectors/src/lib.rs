@@ -41,7 +41,7 @@ pub use error::{BuildError, CollectError};
 pub use load::{Load, load};
 use manifest::{Kind, Source};
 pub use notes::{Note, Notes};
-pub use probe::{Probe, ProbedPoint, probe};
+pub use probe::{Probe, ProbedPoint, field_names, probe};
 pub use sender::{Sample, SampleSender, Turn};
 
 /// What collectors of one program share: the lines that several devices are asked over, and what they tell of them.

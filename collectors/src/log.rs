@@ -35,6 +35,11 @@ use places::Places;
 pub(crate) use rules::complaints;
 use tail::{Batch, Tail};
 
+/// Names of the fields of a line's record; `None` where the parser cannot be used.
+pub(crate) fn field_names(text: &crate::manifest::LogText) -> Option<Vec<String>> {
+    Some(Reader::new(text).ok()?.fields().to_vec())
+}
+
 /// Follows one log.
 pub struct LogCollector {
     source: u16,

@@ -14,8 +14,9 @@
 
 mod browse;
 mod client;
+pub mod fuzz;
 mod history;
-pub mod nodes;
+mod nodes;
 mod reader;
 mod subscription;
 mod trust;

@@ -83,3 +83,18 @@ pub(crate) fn named(source: &Source, readings: Vec<Reading>) -> Vec<ProbedPoint>
     let names = source.points().into_iter().map(|point| point.name.clone());
     names.zip(readings).map(|(name, reading)| ProbedPoint { name, reading, text: None, why: None }).collect()
 }
+
+/// Names of the fields of a record of this source, in order; none for a device, and none where this program was built
+/// without its collector.
+pub fn field_names(source: &Source) -> Vec<String> {
+    let names: Option<Vec<String>> = match &source.kind {
+        #[cfg(feature = "log")]
+        Kind::Log(file) => crate::log::field_names(&file.text),
+        #[cfg(feature = "syslog")]
+        Kind::Syslog(port) => crate::syslog::field_names(&port.text),
+        #[cfg(feature = "sql")]
+        Kind::Table(table) => crate::sql::field_names(table),
+        _ => None,
+    };
+    names.unwrap_or_default()
+}

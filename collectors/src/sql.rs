@@ -395,6 +395,11 @@ fn print(texts: &[String]) -> [u8; 8] {
     digest[..8].try_into().expect("a digest has 32 bytes")
 }
 
+/// Names of the fields of a row's record; `None` where the map cannot be used.
+pub(crate) fn field_names(table: &AuditTable) -> Option<Vec<String>> {
+    Some(Meaning::compile(table).ok()?.fields().to_vec())
+}
+
 /// Reads a table's last rows and shows what is made of them.
 pub(crate) async fn probe(source: &Source, table: &AuditTable) -> Result<Probe, CollectError> {
     let unusable = |found: Found| CollectError::Unreadable {

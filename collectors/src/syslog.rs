@@ -208,6 +208,11 @@ impl Collector for SyslogCollector {
     }
 }
 
+/// Names of the fields of a message's record; `None` where the parser cannot be used.
+pub(crate) fn field_names(text: &crate::manifest::LogText) -> Option<Vec<String>> {
+    Some(Messages::new(text).ok()?.fields().to_vec())
+}
+
 /// Listens until some messages came, or for two cadences.
 pub(crate) async fn probe(source: &Source, config: &Syslog) -> Result<Probe, CollectError> {
     let unusable = |error: &BuildError| CollectError::Unreadable {

@@ -93,7 +93,7 @@ impl Gateway {
             Envelope::sign(&self.key, WINDOW, window(&header).encode_to_vec())
         };
         self.prev = envelope.id();
-        Message { topic: self.id, parcel: Parcel::encode(envelope.bytes(), &[]).into() }
+        Message { topic: self.id, parcel: Parcel::encode(envelope.bytes(), &[], 0).into() }
     }
 }
 

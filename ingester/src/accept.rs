@@ -51,6 +51,14 @@ pub struct Checked {
     pub use_rows: Bytes,
 }
 
+/// A parcel's outcome, and how much of the log its sender has seen.
+pub struct Accepted {
+    /// What becomes of it.
+    pub acceptance: Acceptance,
+    /// Entries under the newest checkpoint that the sender has checked, as it says; 0 for none.
+    pub seen: u64,
+}
+
 impl Checked {
     /// What it takes in memory, in bytes, near enough.
     pub(crate) fn weight(&self) -> usize {
@@ -67,11 +75,11 @@ pub fn accept(
     topic: AgentId,
     now_ms: i64,
     view: &mut View<'_>,
-) -> Result<Acceptance, LedgerError> {
-    match check(parcel, topic, view)? {
-        Ok(checked) => place(checked, now_ms, view),
-        Err(refused) => Ok(Acceptance::Refuse(refused)),
-    }
+) -> Result<Accepted, LedgerError> {
+    Ok(match check(parcel, topic, view)? {
+        Ok((checked, seen)) => Accepted { acceptance: place(checked, now_ms, view)?, seen },
+        Err(refused) => Accepted { acceptance: Acceptance::Refuse(refused), seen: 0 },
+    })
 }
 
 /// Reads the parcel and checks that its agent signed it.
@@ -79,12 +87,12 @@ fn check(
     parcel: &[u8],
     topic: AgentId,
     view: &mut View<'_>,
-) -> Result<Result<Checked, Refused>, LedgerError> {
+) -> Result<Result<(Checked, u64), Refused>, LedgerError> {
     let agent = view.agent(topic)?;
     let enrolled = agent.is_some();
     let refused = |name, entry, text: String| Ok(Err(Refused { name, entry, enrolled, text }));
 
-    let Parcel { envelope, use_rows } = match Parcel::parse(parcel) {
+    let Parcel { envelope, use_rows, seen } = match Parcel::parse(parcel) {
         Ok(parcel) => parcel,
         Err(error) => return refused(name_of(&error), None, error.to_string()),
     };
@@ -109,7 +117,7 @@ fn check(
     if let Err(error) = envelope.verify(&agent.key) {
         return refused(name_of(&error), Some(id), error.to_string());
     }
-    Ok(Ok(Checked { envelope, id, header, use_rows: use_rows.into() }))
+    Ok(Ok((Checked { envelope, id, header, use_rows: use_rows.into() }, seen)))
 }
 
 fn name_of(error: &EnvelopeError) -> RefusalName {

@@ -95,7 +95,7 @@ impl Gateway {
     }
 
     pub(crate) fn message(&self, envelope: &Envelope) -> Message {
-        Message { topic: self.id, parcel: Parcel::encode(envelope.bytes(), &[]).into() }
+        Message { topic: self.id, parcel: Parcel::encode(envelope.bytes(), &[], 0).into() }
     }
 }
 
@@ -170,5 +170,5 @@ pub(crate) fn log_key() -> LogKey {
 }
 
 pub(crate) fn parcel(envelope: &Envelope, use_rows: &[u8]) -> Bytes {
-    Parcel::encode(envelope.bytes(), use_rows).into()
+    Parcel::encode(envelope.bytes(), use_rows, 0).into()
 }

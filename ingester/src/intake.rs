@@ -1,12 +1,12 @@
 //! A batch of parcels: accepted one by one, recorded together, answered afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ledger::{LedgerError, NewEntry, NewRefusal, Store};
-use proof::{AgentId, Answer, EntryId, RefusalName};
+use ledger::{LedgerError, NewEntry, NewRefusal, Read, Store};
+use proof::{AgentId, Answer, Consistency, EntryId, RefusalName, wire};
 
-use crate::accept::{Acceptance, Checked, Refused, accept, place};
+use crate::accept::{Acceptance, Accepted, Checked, Refused, accept, place};
 use crate::parking::Parking;
 use crate::view::View;
 
@@ -28,10 +28,12 @@ pub struct Reply {
     pub answer: Answer,
 }
 
-/// Takes batches. Remembers only what waits behind a hole.
+/// Takes batches. Remembers only what waits behind a hole, and how much of the log each gateway was shown.
 #[derive(Debug, Default)]
 pub struct Intake {
     parking: Parking,
+    /// Entries under the checkpoint of the last receipt.
+    shown: BTreeMap<AgentId, u64>,
 }
 
 /// What one batch comes to.
@@ -40,6 +42,8 @@ struct Batch {
     new: Vec<NewEntry>,
     known: Vec<(AgentId, EntryId)>,
     refused: Vec<(AgentId, Refused)>,
+    /// How much of the log each sender says it has seen.
+    seen: BTreeMap<AgentId, u64>,
     /// Agents that sent something while their chain has a hole: the question may have been lost.
     holes: BTreeSet<AgentId>,
     /// Agents whose hole is still open at the end, and how far their chain stands.
@@ -64,16 +68,20 @@ impl Intake {
             store.count_refusals(&refusals)?;
         }
         let mut replies = Vec::with_capacity(messages.len());
-        let mut receipt = |agent, receipted: ledger::Receipted| {
-            let ledger::Receipted { entry, receipt, .. } = receipted;
-            replies.push(Reply { agent, answer: Answer::Receipt { entry, server_ms: now_ms, receipt } });
-        };
-        for receipted in store.append(&batch.new, now_ms)? {
-            receipt(receipted.agent, receipted);
+        let appended = store.append(&batch.new, now_ms)?;
+        let mut receipts: Vec<(AgentId, EntryId, wire::Receipt)> =
+            appended.into_iter().map(|new| (new.agent, new.entry, new.receipt)).collect();
+        for (agent, entry) in &batch.known {
+            let found = store.read().find(*entry)?;
+            let found = found.ok_or_else(|| LedgerError::Damaged(format!("entry {entry} is gone")))?;
+            receipts.push((*agent, *entry, found.receipt));
         }
-        for (agent, entry) in batch.known {
-            let found = store.read().find(entry)?;
-            receipt(agent, found.ok_or_else(|| LedgerError::Damaged(format!("entry {entry} is gone")))?);
+        let mut consistency = self.consistency(store.read(), &receipts, &batch.seen)?;
+        for (agent, entry, receipt) in receipts {
+            // The others of this batch are proved in the same checkpoint.
+            let consistency = consistency.remove(&agent).unwrap_or_default();
+            let answer = Answer::Receipt { entry, server_ms: now_ms, receipt, consistency };
+            replies.push(Reply { agent, answer });
         }
         for (agent, Refused { name, entry, text, .. }) in batch.refused {
             let answer = Answer::Refusal { entry, server_ms: now_ms, name: name.to_string(), text };
@@ -85,12 +93,39 @@ impl Intake {
         Ok(replies)
     }
 
+    /// What shows to each gateway that gets a receipt that the log has only grown since it was shown to it: from what
+    /// it says it has seen, and from what it was answered last, which it may not have got.
+    fn consistency(
+        &mut self,
+        ledger: &dyn Read,
+        receipts: &[(AgentId, EntryId, wire::Receipt)],
+        seen: &BTreeMap<AgentId, u64>,
+    ) -> Result<BTreeMap<AgentId, Vec<Consistency>>, LedgerError> {
+        let size = ledger.checkpoint()?.size;
+        let agents: BTreeSet<AgentId> = receipts.iter().map(|(agent, ..)| *agent).collect();
+        let mut all = BTreeMap::new();
+        for agent in agents {
+            let shown = self.shown.insert(agent, size);
+            let mut from: Vec<u64> = shown.into_iter().chain(seen.get(&agent).copied()).collect();
+            // Whoever has seen nothing has nothing to compare, and whoever has seen all of it compares the root.
+            from.retain(|from| (1..size).contains(from));
+            from.dedup();
+            for from in from {
+                if let Some(path) = ledger.consistency(from, size)? {
+                    all.entry(agent).or_insert_with(Vec::new).push(Consistency { from, path });
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// Accepts each parcel, and after each what it makes room for.
     fn sort(&mut self, store: &dyn Store, messages: &[Message], now_ms: i64) -> Result<Batch, LedgerError> {
         let mut view = View::of(store.read());
         let mut batch = Batch::default();
         for Message { topic, parcel } in messages {
-            let mut acceptance = accept(parcel, *topic, now_ms, &mut view)?;
+            let Accepted { mut acceptance, seen } = accept(parcel, *topic, now_ms, &mut view)?;
+            batch.seen.insert(*topic, seen);
             loop {
                 self.settle(*topic, acceptance, &mut batch, &mut view)?;
                 let have = view.agent(*topic)?.map_or(0, |agent| agent.head.seq);

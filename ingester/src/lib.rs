@@ -22,7 +22,7 @@ mod mqtt;
 mod parking;
 mod view;
 
-pub use accept::{Acceptance, Checked, Refused, accept};
+pub use accept::{Acceptance, Accepted, Checked, Refused, accept};
 pub use intake::{Intake, Message, Reply};
 pub use mqtt::{BuildError, Config, IngestError, Ingester, Tls};
 pub use view::View;

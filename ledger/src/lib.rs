@@ -25,6 +25,7 @@ mod owner;
 mod readers;
 mod sqlite;
 mod store;
+mod tiles;
 mod tree;
 
 pub use error::LedgerError;
@@ -37,3 +38,4 @@ pub use store::{
     Agent, Checkpoint, Entry, Head, ManifestDigest, NewAgent, NewEntry, NewRefusal, Presence, Project, Read,
     Receipted, RefusalCount, Revoked, Store, TokenHash, TokenRefused,
 };
+pub use tiles::Resource;

@@ -294,6 +294,17 @@ pub trait Read {
     /// Returns the root hash the log had at this size; `None` when it is not that long yet.
     fn root_at(&self, size: u64) -> Result<Option<[u8; 32]>, LedgerError>;
 
+    /// Returns `count` hashes of this level of the tree, of the subtrees of 2^`level` entries, from the one at `first`
+    /// on. All of them must be under the newest checkpoint.
+    fn hashes(&self, level: u8, first: u64, count: u16) -> Result<Vec<[u8; 32]>, LedgerError>;
+
+    /// Returns the proof that the log of `size` entries begins with the `from` entries that it had before (RFC 6962,
+    /// 2.1.2); `None` where it was never so long. `size` must be under the newest checkpoint.
+    fn consistency(&self, from: u64, size: u64) -> Result<Option<Vec<[u8; 32]>>, LedgerError>;
+
+    /// Returns `count` log entries as they were hashed, from this place in the log on; fewer at its end.
+    fn log_entries(&self, first: u64, count: u16) -> Result<Vec<Vec<u8>>, LedgerError>;
+
     /// Returns what was refused, and how often.
     fn refusals(&self) -> Result<Vec<RefusalCount>, LedgerError>;
 }

@@ -12,6 +12,8 @@ mod madeup;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, portal::router(Arc::new(madeup::MadeUp::new()))).await
+    let (address, firms) = (listener.local_addr()?, madeup::MadeUp::new());
+    println!("http://{address}/");
+    println!("http://{address}/opening?text={}", firms.opening().text());
+    axum::serve(listener, portal::router(Arc::new(firms))).await
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use daemon::Clock;
 use jiff::civil::Date;
-use ledger::{Agent, Entry, Readers, Receipted, RefusalCount};
+use ledger::{Agent, Entry, Readers, Receipted, RefusalCount, Resource};
 use proof::{AgentId, EntryId};
 use scorer::{Calendar, Profile, Project, assess};
 use tokio_util::sync::CancellationToken;
@@ -301,6 +301,10 @@ impl Source for Board {
 
     fn log(&self) -> Result<LogFacts, SourceError> {
         self.look(|shown| shown.log.clone())
+    }
+
+    fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, SourceError> {
+        Ok(self.readers.read_blocking(|read| resource.read(read))?)
     }
 }
 

@@ -20,14 +20,15 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::civil::Date;
-use ledger::Entry;
-use proof::AgentId;
+use ledger::{Entry, Resource};
+use proof::{AgentId, Opening};
 use prost::Message as _;
 
 use crate::api;
-use crate::pages::{DayPage, EntryAsked, EntryPage, FirmPage, ListPage};
+use crate::figures;
+use crate::pages::{DayPage, EntryAsked, EntryPage, FirmPage, Given, Known, ListPage, OpeningPage};
 use crate::source::{Firm, Source};
-use visit::{Answer, Refused, Shared, Visit};
+use visit::{Answer, Asked, Refused, Shared, Visit};
 
 pub(crate) use visit::Wishes;
 
@@ -47,8 +48,12 @@ pub fn router(source: Arc<dyn Source>) -> Router {
         .route("/firms/{id}/windows/{agent}/{seq}", get(entry))
         .route("/firms/{id}/windows/{agent}/{seq}/envelope.bin", get(envelope))
         .route("/firms/{id}/windows/{agent}/{seq}/receipt.bin", get(receipt))
+        .route("/opening", get(opening))
+        // As codes write it, whose letters are capitals.
+        .route("/OPENING/{text}", get(opening_of_code))
         .route("/api/firms", get(api_firms))
         .route("/api/firms/{id}", get(api_firm))
+        .route("/log/{*path}", get(resource))
         .route("/healthz", get(healthz))
         .route("/assets/inuse.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/inuse.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -149,6 +154,56 @@ async fn receipt(visit: Visit, parts: Parts<(String, String, String)>) -> Respon
         .await
 }
 
+async fn opening(visit: Visit) -> Response {
+    visit
+        .answer(|source, asked| {
+            let text = asked.wishes.text.clone().unwrap_or_default();
+            Ok(Answer::Html(opening_page(source, asked, &text)?))
+        })
+        .await
+}
+
+async fn opening_of_code(visit: Visit, parts: Parts<String>) -> Response {
+    visit
+        .answer(|source, asked| {
+            let Path(text) = parts?;
+            Ok(Answer::Html(opening_page(source, asked, &format!("INUSE1:{text}"))?))
+        })
+        .await
+}
+
+/// The opening in this text, as far as the ledger knows its window.
+fn opening_page(source: &dyn Source, asked: &Asked, text: &str) -> Result<String, Refused> {
+    let page =
+        |given: &Given<'_>| Ok(OpeningPage::new(asked.page(source), text, given, &source.log()?).render()?);
+    if text.trim().is_empty() {
+        return page(&Given::Nothing);
+    }
+    let opening = match Opening::read(text.as_bytes()) {
+        Ok(opening) => opening,
+        Err(_) => return page(&Given::Unreadable),
+    };
+    let of_firm = |firm: &Arc<Firm>| firm.gateways.iter().any(|gateway| gateway.agent == opening.agent);
+    let firm = source.firms()?.into_iter().find(of_firm);
+    let entries = match &firm {
+        Some(firm) => source.entries(firm.id(), opening.agent, opening.seq)?,
+        None => Vec::new(),
+    };
+    let receipt = source.receipt(opening.entry)?;
+    let end_ms = entries.iter().find(|entry| entry.entry == opening.entry).and_then(|entry| entry.end_ms);
+    let day = match (&firm, end_ms) {
+        // That of its start: an end on the mark of midnight is the day's before.
+        (Some(firm), Some(end_ms)) => match figures::date(end_ms.saturating_sub(1), firm.offset_minutes()) {
+            Some(date) => source.day(firm.id(), date)?,
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let (firm, opening) = (firm.as_deref(), Box::new(opening));
+    let known = Known { opening, firm, entries: &entries, receipt: receipt.as_ref(), day: &day };
+    page(&Given::Opening(known))
+}
+
 async fn api_firms(visit: Visit) -> Response {
     visit.answer_json(|source, asked| Ok(api::firms(&source.firms()?, &asked.wishes)?)).await
 }
@@ -167,6 +222,28 @@ async fn healthz(State(source): State<Shared>) -> Response {
     match tokio::task::spawn_blocking(move || source.log()).await {
         Ok(Ok(_)) => (StatusCode::OK, "ok\n").into_response(),
         Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response(),
+    }
+}
+
+/// The log itself, for monitors and mirrors: C2SP tlog-tiles below `/log/`.
+async fn resource(State(source): State<Shared>, parts: Parts<String>) -> Response {
+    let Some(resource) = parts.ok().and_then(|Path(path)| Resource::at(&path)) else {
+        return (StatusCode::NOT_FOUND, "no such resource of a log\n").into_response();
+    };
+    let kind = match resource {
+        Resource::Checkpoint => "text/plain; charset=utf-8",
+        Resource::Hashes { .. } | Resource::Entries { .. } => "application/octet-stream",
+    };
+    // A whole tile never changes; what grows is asked for again.
+    let kept = if resource.is_final() { "public, max-age=31536000, immutable" } else { "no-cache" };
+    match tokio::task::spawn_blocking(move || source.resource(resource)).await {
+        Ok(Ok(Some(bytes))) => ([(CONTENT_TYPE, kind), (CACHE_CONTROL, kept)], bytes).into_response(),
+        Ok(Ok(None)) => (StatusCode::NOT_FOUND, "the log is not that long\n").into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(error = %daemon::chain(&error), "the log cannot be read");
+            (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "ledger cannot be read\n").into_response(),
     }
 }
 

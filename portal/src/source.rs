@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use ledger::{Entry, Finding, Receipted, RefusalCount};
+use ledger::{Entry, Finding, Receipted, RefusalCount, Resource};
 use proof::wire::SourceKind;
 use proof::{AgentId, EntryId, Kid};
 use scorer::{Assessment, Project};
@@ -58,6 +58,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// When the ledger cannot be read.
     fn log(&self) -> Result<LogFacts, SourceError>;
+
+    /// A resource of the log as anybody may fetch it; `None` while the log is not that long.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, SourceError>;
 }
 
 /// Most entries a day's page lists: three gateways that seal at every mark, and some.

@@ -16,6 +16,7 @@ mod madeup;
 struct Site {
     router: axum::Router,
     agent: String,
+    opening: proof::Opening,
 }
 
 struct Answer {
@@ -28,7 +29,8 @@ struct Answer {
 impl Site {
     fn new() -> Self {
         let source = madeup::MadeUp::new();
-        Self { agent: source.agent().to_string(), router: portal::router(Arc::new(source)) }
+        let (agent, opening) = (source.agent().to_string(), source.opening());
+        Self { agent, opening, router: portal::router(Arc::new(source)) }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -47,7 +49,8 @@ impl Site {
         let window = format!("/firms/hengtong/windows/{}/60", self.agent);
         let days = ["/firms/hengtong/days/2026-03-02", "/firms/hengtong/days/2026-04-30"].map(str::to_owned);
         let firms = ["hengtong", "ruida", "jinyuan", "xinhe", "lihua"].map(|id| format!("/firms/{id}"));
-        let mut pages = vec!["/".to_owned(), window, "/nowhere".to_owned(), "/firms/nobody".to_owned()];
+        let mut pages = vec!["/".to_owned(), window, "/opening".to_owned()];
+        pages.extend(["/nowhere", "/firms/nobody"].map(str::to_owned));
         pages.extend(days);
         pages.extend(firms);
         pages
@@ -107,6 +110,47 @@ async fn every_page_is_whole_in_both_languages() {
         let left: String = text.chars().filter(|c| is_han(*c)).collect();
         assert!(left.is_empty(), "{path} in English still says {left}");
     }
+}
+
+#[tokio::test]
+async fn an_opening_is_checked_against_the_window_received_and_says_what_it_shows_in_both_languages() {
+    let site = Site::new();
+    let page = async |opening: &proof::Opening, lang: &str| {
+        let path = format!("/opening?text={}&lang={lang}", opening.text());
+        let answer = site.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.text
+    };
+    let zh = page(&site.opening, "zh").await;
+    for must in ["badge good", "相符", "报工单 MO-2026-0117", "未展示的字段数", "无独立见证", "/71?entry="]
+    {
+        assert!(zh.contains(must), "{must} is missing: {zh}");
+    }
+    assert!(!zh.contains("zhang.wei"), "a field that is not shown");
+    let en = visible(&page(&site.opening, "en").await);
+    assert!(en.contains("holds") && en.contains("committed to"), "{en}");
+    let code = site.opening.text().replace("INUSE1:", "/OPENING/");
+    assert!(site.get(&code).await.text.contains("badge good"));
+
+    // Each of them, and none of them holds.
+    let mut others = vec![site.opening.clone(); 5];
+    others[0].fields[0].value[0] ^= 1;
+    others[1].leaf.dt_ms += 1;
+    others[2].entry.0[0] ^= 1;
+    others[3].seq = 1_000;
+    others[4].agent.0[0] ^= 1;
+    let says = ["字段 0", "不是当时承诺的内容", "重新封存", "从未收到", "没有这台网关"];
+    for (other, says) in others.iter().zip(says) {
+        let page = page(other, "zh").await;
+        assert!(page.contains("badge poor") && page.contains(says), "{says}: {page}");
+        assert!(!page.contains("badge good"));
+    }
+    let torn = site.get("/opening?text=INUSE1:ABC").await.text;
+    assert!(torn.contains("不是完整的开示文本"), "{torn}");
+    let nothing = site.get("/opening").await.text;
+    assert!(!nothing.contains("badge"), "nothing was given: {nothing}");
+    let script = site.get("/opening?text=%3Cscript%3Ealert(1)%3C/script%3E").await.text;
+    assert!(!script.contains("<script>alert"), "{script}");
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ pub enum Answer {
         server_ms: i64,
         /// The receipt, unchecked.
         receipt: wire::Receipt,
+        /// That the log of its checkpoint goes on from what was seen of it before, unchecked; at most
+        /// [`MAX_CONSISTENCY`].
+        consistency: Vec<Consistency>,
     },
     /// It is not, and why. The proof stays in the outbox.
     Refusal {
@@ -42,6 +45,18 @@ pub enum Answer {
     },
 }
 
+/// Shows that a log has only grown since it had so many entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consistency {
+    /// So many.
+    pub from: u64,
+    /// The proof (RFC 6962, 2.1.2).
+    pub path: Vec<[u8; 32]>,
+}
+
+/// Most of them in one answer: from what the gateway says it has seen, and from what it was answered last.
+pub const MAX_CONSISTENCY: usize = 2;
+
 /// Bytes that are not an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an answer: {0}")]
@@ -59,10 +74,15 @@ impl Answer {
         let raw = wire::Answer::decode(bytes).map_err(|error| NotAnAnswer(error.to_string()))?;
         let entry = EntryId::try_from(raw.entry.as_slice());
         let server_ms = raw.server_ms;
+        if raw.consistency.len() > MAX_CONSISTENCY {
+            return Err(NotAnAnswer(format!("{} proofs of consistency", raw.consistency.len())));
+        }
         match (raw.receipt, raw.refusal, raw.want) {
             (Some(receipt), None, None) => {
                 let entry = entry.map_err(|_| NotAnAnswer("a receipt for no entry".to_owned()))?;
-                Ok(Self::Receipt { entry, server_ms, receipt })
+                let consistency =
+                    raw.consistency.into_iter().map(read_consistency).collect::<Result<_, _>>()?;
+                Ok(Self::Receipt { entry, server_ms, receipt, consistency })
             }
             (None, Some(refusal), None) => {
                 let wire::Refusal { name, text } = refusal;
@@ -76,10 +96,11 @@ impl Answer {
     /// The wire's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let raw = match self {
-            Self::Receipt { entry, server_ms, receipt } => wire::Answer {
+            Self::Receipt { entry, server_ms, receipt, consistency } => wire::Answer {
                 entry: entry.0.to_vec(),
                 server_ms: *server_ms,
                 receipt: Some(receipt.clone()),
+                consistency: consistency.iter().map(write_consistency).collect(),
                 ..Default::default()
             },
             Self::Refusal { entry, server_ms, name, text } => wire::Answer {
@@ -96,6 +117,18 @@ impl Answer {
         };
         raw.encode_to_vec()
     }
+}
+
+fn read_consistency(raw: wire::Consistency) -> Result<Consistency, NotAnAnswer> {
+    let hash =
+        |bytes: Vec<u8>| bytes.try_into().map_err(|_| NotAnAnswer("a hash is not 32 bytes".to_owned()));
+    let path = raw.path.into_iter().map(hash).collect::<Result<_, _>>()?;
+    Ok(Consistency { from: raw.from, path })
+}
+
+fn write_consistency(consistency: &Consistency) -> wire::Consistency {
+    let path = consistency.path.iter().map(|hash| hash.to_vec()).collect();
+    wire::Consistency { from: consistency.from, path }
 }
 
 /// Why an envelope is refused: nothing of it is recorded.
@@ -165,12 +198,25 @@ mod tests {
     fn answers_round_trip() {
         let receipt = wire::Receipt { entry: vec![1], proof: "p".to_owned() };
         for answer in [
-            Answer::Receipt { entry: EntryId([1; 32]), server_ms: 5, receipt },
+            Answer::Receipt {
+                entry: EntryId([1; 32]),
+                server_ms: 5,
+                receipt,
+                consistency: vec![Consistency { from: 7, path: vec![[2; 32]] }],
+            },
             Answer::Refusal { entry: None, server_ms: 5, name: "oversized".to_owned(), text: String::new() },
             Answer::Want { server_ms: 5, have: 0 },
         ] {
             assert_eq!(Answer::parse(&answer.encode()), Ok(answer));
         }
         assert!(Answer::parse(b"").is_err());
+        let receipt = wire::Receipt { entry: vec![1], proof: "p".to_owned() };
+        let good = wire::Answer { entry: vec![1; 32], receipt: Some(receipt), ..Default::default() };
+        let wrong = |path: Vec<Vec<u8>>, times| {
+            let consistency = vec![wire::Consistency { from: 1, path }; times];
+            Answer::parse(&wire::Answer { consistency, ..good.clone() }.encode_to_vec()).is_err()
+        };
+        assert!(!wrong(vec![vec![0; 32]], 2));
+        assert!(wrong(vec![vec![0; 32]], 3) && wrong(vec![vec![0; 31]], 1));
     }
 }

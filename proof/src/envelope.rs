@@ -177,6 +177,8 @@ pub struct Parcel {
     pub envelope: Envelope,
     /// Encoded use rows; empty where there are none. Checked against the window's digest by the reader.
     pub use_rows: Vec<u8>,
+    /// Entries under the newest checkpoint that the sender has checked; 0 for none.
+    pub seen: u64,
 }
 
 impl Parcel {
@@ -190,12 +192,12 @@ impl Parcel {
         }
         let raw =
             wire::Parcel::decode(bytes).map_err(|error| EnvelopeError::Unparsable(error.to_string()))?;
-        Ok(Self { envelope: Envelope::parse(&raw.envelope)?, use_rows: raw.use_rows })
+        Ok(Self { envelope: Envelope::parse(&raw.envelope)?, use_rows: raw.use_rows, seen: raw.seen })
     }
 
-    /// The bytes of a parcel with this envelope and these use rows.
-    pub fn encode(envelope: &[u8], use_rows: &[u8]) -> Vec<u8> {
-        wire::Parcel { envelope: envelope.to_vec(), use_rows: use_rows.to_vec() }.encode_to_vec()
+    /// The bytes of a parcel with this envelope and these use rows, of a sender who has `seen` so many entries.
+    pub fn encode(envelope: &[u8], use_rows: &[u8], seen: u64) -> Vec<u8> {
+        wire::Parcel { envelope: envelope.to_vec(), use_rows: use_rows.to_vec(), seen }.encode_to_vec()
     }
 }
 

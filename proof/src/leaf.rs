@@ -30,7 +30,7 @@ impl WindowSecret {
     }
 
     /// Blind of a record's field, by what the record itself is, not by its place in the window.
-    fn field_blind(&self, source: u16, position: u64, field: u16) -> [u8; 16] {
+    pub fn field_blind(&self, source: u16, position: u64, field: u16) -> [u8; 16] {
         self.blind(&[&source.to_be_bytes(), &position.to_be_bytes(), &field.to_be_bytes()])
     }
 

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leaf;
 pub mod log;
 pub mod observation;
+pub mod opening;
 pub mod payload;
 pub mod presence;
 pub mod pseudonym;
@@ -33,12 +34,13 @@ pub mod wire {
 }
 pub mod window;
 
-pub use answer::{Answer, RefusalName};
+pub use answer::{Answer, Consistency, RefusalName};
 pub use catalogue::Cause;
 pub use envelope::{Envelope, EnvelopeError, Parcel};
 pub use ids::{AgentId, EntryId, Kid};
 pub use keys::{SigningKey, VerifyKey};
 pub use observation::{Kept, Observation, Quality, Reading, Record, Records, Rewrite, What};
+pub use opening::{Beside, OpenField, Opening, OpeningError, PastLeaf, PastLeaves};
 pub use payload::Payload;
 pub use window::{Sealed, Windows};
 

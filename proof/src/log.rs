@@ -6,7 +6,7 @@
 use data_encoding::BASE64;
 use prost::Message as _;
 use signed_note::{Note, StandardVerifier, VerifierList};
-use tlog_tiles::{Checkpoint, Hash, check_record, record_hash};
+use tlog_tiles::{Checkpoint, Hash, check_record, check_tree, record_hash};
 
 use crate::ids::{EntryId, Kid};
 use crate::wire;
@@ -52,6 +52,17 @@ pub struct Receipt {
     pub origin: String,
 }
 
+/// A checkpoint that was checked: how long a log was, and what was in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The log's name.
+    pub origin: String,
+    /// Entries.
+    pub size: u64,
+    /// Root of the tree over them.
+    pub root: [u8; 32],
+}
+
 /// Why a receipt does not show what it claims.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
@@ -70,6 +81,14 @@ pub enum ReceiptError {
     /// The receipt is for another entry.
     #[error("receipt is for another entry")]
     OtherEntry,
+    /// An older checkpoint of the same log is no beginning of this one, or nothing shows that it is.
+    #[error("checkpoint of {size} entries is not shown to go on from the one of {before}")]
+    NotConsistent {
+        /// Entries of the older one.
+        before: u64,
+        /// Entries of this one.
+        size: u64,
+    },
 }
 
 impl LogEntry {
@@ -137,18 +156,34 @@ pub fn check_receipt(
         return Err(ReceiptError::OtherEntry);
     }
     let (index, path, note) = parse_proof(&receipt.proof)?;
-    let checkpoint = check_checkpoint(note, log_key)?;
-    check_record(&path, checkpoint.size(), *checkpoint.hash(), index, record_hash(&receipt.entry))
+    let Head { origin, size, root } = check_checkpoint(note, log_key)?;
+    check_record(&path, size, Hash(root), index, record_hash(&receipt.entry))
         .map_err(|_| ReceiptError::NotIncluded)?;
-    let (size, root, origin) = (checkpoint.size(), checkpoint.hash().0, checkpoint.origin().to_owned());
     Ok(Receipt { entry, index, size, root, origin })
+}
+
+/// Checks that the log of the `after` checkpoint begins with all of the one `before` it: an RFC 6962 consistency proof.
+///
+/// # Errors
+/// [`ReceiptError::NotConsistent`]: one of the two tells of another log, or the proof is of others.
+pub fn check_consistency(before: &Head, after: &Head, path: &[[u8; 32]]) -> Result<(), ReceiptError> {
+    let wrong = ReceiptError::NotConsistent { before: before.size, size: after.size };
+    if before.origin != after.origin || before.size > after.size || path.len() > 64 {
+        return Err(wrong);
+    }
+    if before.size == after.size || before.size == 0 {
+        let same = before.size == 0 || before.root == after.root;
+        return if same && path.is_empty() { Ok(()) } else { Err(wrong) };
+    }
+    let path: Vec<_> = path.iter().map(|hash| Hash(*hash)).collect();
+    check_tree(&path, after.size, Hash(after.root), before.size, Hash(before.root)).map_err(|_| wrong)
 }
 
 /// Checks a checkpoint's signature and reads it.
 ///
 /// # Errors
 /// When it is not a checkpoint of this log.
-fn check_checkpoint(note: &str, log_key: &str) -> Result<Checkpoint, ReceiptError> {
+pub fn check_checkpoint(note: &str, log_key: &str) -> Result<Head, ReceiptError> {
     let verifier = StandardVerifier::new(log_key).map_err(|_| ReceiptError::BadLogKey)?;
     let name = signed_note::Verifier::name(&verifier).to_owned();
     let note = Note::from_bytes(note.as_bytes())
@@ -157,7 +192,10 @@ fn check_checkpoint(note: &str, log_key: &str) -> Result<Checkpoint, ReceiptErro
     let checkpoint = Checkpoint::from_bytes(note.text())
         .map_err(|_| ReceiptError::Unreadable("note is not a checkpoint"))?;
     // A log key signs for its own log only.
-    if checkpoint.origin() == name { Ok(checkpoint) } else { Err(ReceiptError::NotTheLog) }
+    if checkpoint.origin() != name {
+        return Err(ReceiptError::NotTheLog);
+    }
+    Ok(Head { origin: name, size: checkpoint.size(), root: checkpoint.hash().0 })
 }
 
 fn parse_proof(text: &str) -> Result<(u64, Vec<Hash>, &str), ReceiptError> {
@@ -273,6 +311,31 @@ mod tests {
             .map(|(_, l)| format!("{l}\n"))
             .collect();
         assert_eq!(check(&wire::Receipt { proof: short, ..receipt }, &vkey), ReceiptError::NotIncluded);
+    }
+
+    #[test]
+    fn a_checkpoint_goes_on_from_another_only_with_the_proof_of_it() {
+        let leaves: Vec<_> = (1..=3).map(|seq| record_hash(&entry(seq).encode())).collect();
+        let two = node_hash(leaves[0], leaves[1]);
+        let head = |size, root: Hash| Head { origin: "test.log".to_owned(), size, root: root.0 };
+        let (before, after) = (head(2, two), head(3, node_hash(two, leaves[2])));
+        let path = [leaves[2].0];
+        assert_eq!(check_consistency(&before, &after, &path), Ok(()));
+        assert_eq!(check_consistency(&after, &after, &[]), Ok(()));
+        assert_eq!(check_consistency(&head(0, Hash([0; 32])), &after, &[]), Ok(()));
+        let wrong = [
+            (before.clone(), after.clone(), vec![]),
+            (before.clone(), after.clone(), vec![leaves[1].0]),
+            (before.clone(), after.clone(), vec![leaves[2].0; 65]),
+            (head(2, leaves[2]), after.clone(), path.to_vec()),
+            (head(3, two), after.clone(), vec![]),
+            (after.clone(), before.clone(), path.to_vec()),
+            (Head { origin: "other.log".to_owned(), ..before }, after, path.to_vec()),
+        ];
+        for (before, after, path) in wrong {
+            let error = ReceiptError::NotConsistent { before: before.size, size: after.size };
+            assert_eq!(check_consistency(&before, &after, &path), Err(error));
+        }
     }
 
     #[test]

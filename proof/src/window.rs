@@ -12,10 +12,11 @@ use crate::catalogue::Cause;
 use crate::features::{Range, Series, median_and_spread, minute_of};
 use crate::leaf::{LeafHash, Tree, WindowSecret, leaf_hash};
 use crate::observation::{Kept, Observation, Quality, Reading, What};
+use crate::opening::{Beside, PastLeaf, PastLeaves};
 use crate::payload::Header;
 use crate::pseudonym::PseudonymKey;
 use crate::wire::{self, Role, Share, SourceKind};
-use crate::{MAX_WINDOW, WINDOW_MS, userows};
+use crate::{MAX_WINDOW, WINDOW_MS, raw, userows};
 
 mod logs;
 mod rows;
@@ -40,6 +41,8 @@ pub struct Windows {
     key: PseudonymKey,
     memory: Memory,
     open: Option<Open>,
+    /// Leaves are kept as they come, to be opened.
+    keeps: bool,
 }
 
 /// What a point is remembered by from one window to the next.
@@ -56,6 +59,8 @@ struct Open {
     mono_start_ms: u64,
     secret: WindowSecret,
     leaves: Vec<Came>,
+    /// The leaves themselves, where a past window is made anew.
+    kept: Option<Vec<PastLeaf>>,
     sources: BTreeMap<u16, Tally>,
     series: BTreeMap<(u16, usize), Series>,
     logs: BTreeMap<u16, LogTally>,
@@ -122,7 +127,7 @@ impl Windows {
     /// Windows of a gateway that watches what the manifest `body` says. `build` names the program.
     pub fn new(body: wire::ManifestBody, build: [u8; 8], key: PseudonymKey) -> Self {
         let manifest = crate::payload::manifest_hash(&body.encode_to_vec());
-        Self { body, manifest, build, key, memory: Memory::default(), open: None }
+        Self { body, manifest, build, key, memory: Memory::default(), open: None, keeps: false }
     }
 
     /// The long-run ranges, to be kept over a restart: (source, point) and its range.
@@ -147,6 +152,7 @@ impl Windows {
             mono_start_ms: mono_ms,
             secret,
             leaves: Vec::new(),
+            kept: None,
             sources: BTreeMap::new(),
             series: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -155,6 +161,7 @@ impl Windows {
             rewrites: Vec::new(),
             range_leaves: 0,
         };
+        open.kept = self.keeps.then(Vec::new);
         for ((source, point), range) in &self.memory.ranges {
             open.came(&range_leaf(*source, *point, *range));
         }
@@ -168,6 +175,27 @@ impl Windows {
             }
         }
         self.open = Some(open);
+    }
+
+    /// All leaves of a past window, made anew from its raw data; `key` is the project's. `None` where that names a
+    /// manifest that is none.
+    ///
+    /// They are the leaves that were committed to when their root is the window's.
+    pub fn past(chunks: &raw::Chunks, key: PseudonymKey) -> Option<PastLeaves> {
+        let opening = &chunks.opening;
+        let body = wire::ManifestBody::decode(opening.body.as_slice()).ok()?;
+        let mut windows = Self { keeps: true, ..Self::new(body, [0; 8], key) };
+        windows.remember(opening.ranges.iter().copied());
+        windows.open(opening.wall_ms, opening.mono_ms, opening.secret.clone());
+        for observation in &chunks.observations {
+            // What did not belong to the window was told then, and is in no leaf.
+            windows.observe(observation).unwrap_or(());
+        }
+        let open = windows.open.take()?;
+        let (came, kept) = (open.leaves, open.kept.unwrap_or_default());
+        let mut leaves: Vec<_> = came.into_iter().zip(kept).collect();
+        leaves[open.range_leaves..].sort_by_key(|(came, _)| (came.dt_ms, came.source));
+        Some(PastLeaves::of(leaves.into_iter().map(|(came, past)| (past, came.hash)).collect()))
     }
 
     /// Start of the open window, Unix ms.
@@ -293,8 +321,17 @@ impl Open {
 
     fn came(&mut self, leaf: &wire::Leaf) {
         let arrival = u32::try_from(self.leaves.len()).expect("a window has fewer than 2^32 leaves");
-        let hash = leaf_hash(leaf, &self.secret.leaf_blind(arrival));
-        self.leaves.push(Came { dt_ms: leaf.dt_ms, source: leaf.source, hash });
+        let blind = self.secret.leaf_blind(arrival);
+        self.leaves.push(Came { dt_ms: leaf.dt_ms, source: leaf.source, hash: leaf_hash(leaf, &blind) });
+        if let Some(kept) = &mut self.kept {
+            let (fields, beside) = (Vec::new(), Beside::default());
+            kept.push(PastLeaf { leaf: leaf.clone(), blind, fields, beside });
+        }
+    }
+
+    /// The leaf that came last, where leaves are kept.
+    fn kept_last(&mut self) -> Option<&mut PastLeaf> {
+        self.kept.as_mut()?.last_mut()
     }
 
     fn minute(&self, at_ms: i64) -> usize {
@@ -352,18 +389,18 @@ impl Open {
         let dt = self.dt(observation.at_ms);
         for share in [Share::Shape, Share::Delta, Share::None] {
             let of_share = |(point, _): &(&wire::Point, &Reading)| point.share() == share;
-            let points: Vec<_> = source
-                .points
-                .iter()
-                .zip(readings)
-                .filter(of_share)
-                .map(|(_, reading)| wire_reading(reading))
-                .collect();
+            let of_class =
+                || source.points.iter().zip(readings).enumerate().filter(|(_, both)| of_share(both));
+            let points: Vec<_> = of_class().map(|(_, (_, reading))| wire_reading(reading)).collect();
+            let values = of_class().map(|(at, (_, reading))| (at, reading.value));
             if !points.is_empty() {
                 let rtt_us = observation.rtt_us.unwrap_or(0);
                 let readings = wire::Readings { share: share.into(), rtt_us, points };
                 let what = Some(wire::leaf::What::Readings(readings));
                 self.came(&wire::Leaf { source: source.index, dt_ms: clamp(dt), what });
+                if let Some(past) = self.kept_last() {
+                    past.beside.values = values.collect();
+                }
             }
         }
         for (at, (point, reading)) in source.points.iter().zip(readings).enumerate() {
@@ -385,17 +422,21 @@ impl Open {
     fn kept(&mut self, observation: &Observation, kept: &[Kept]) {
         let tally = self.tally(observation.source);
         tally.backfilled = tally.backfilled.saturating_add(u32::try_from(kept.len()).unwrap_or(u32::MAX));
-        let mut by_point: BTreeMap<u16, wire::Backfill> = BTreeMap::new();
+        let mut by_point: BTreeMap<u16, (wire::Backfill, Vec<_>)> = BTreeMap::new();
         for Kept { point, at_ms, reading } in kept {
-            let leaf = by_point.entry(*point).or_default();
+            let (leaf, values) = by_point.entry(*point).or_default();
+            values.push((usize::from(*point), reading.value));
             leaf.point = u32::from(*point);
             leaf.at_ms.push(*at_ms);
             leaf.readings.push(wire_reading(reading));
         }
         let dt_ms = clamp(self.dt(observation.at_ms));
-        for leaf in by_point.into_values() {
+        for (leaf, values) in by_point.into_values() {
             let what = Some(wire::leaf::What::Backfill(leaf));
             self.came(&wire::Leaf { source: observation.source.into(), dt_ms, what });
+            if let Some(past) = self.kept_last() {
+                past.beside.values = values;
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use daemon::Clock;
 use jiff::civil::Date;
-use ledger::{Entry, LedgerError, Read, Readers, Receipted};
+use ledger::{Entry, LedgerError, Read, Readers, Receipted, Resource};
 use portal::{Board, Firm, LogFacts, Plan, Source, SourceError};
 use proof::{AgentId, EntryId};
 use tokio_util::sync::CancellationToken;
@@ -185,5 +185,9 @@ impl Source for Pages {
 
     fn log(&self) -> Result<LogFacts, SourceError> {
         self.board().log()
+    }
+
+    fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, SourceError> {
+        self.board().resource(resource)
     }
 }

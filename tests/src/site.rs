@@ -133,6 +133,11 @@ impl Site {
         self.folder.path().join("data")
     }
 
+    /// The agent's configuration.
+    pub fn agent_config(&self) -> &Path {
+        &self.agent_config
+    }
+
     /// The agent's state directory.
     pub fn state(&self) -> PathBuf {
         self.plant.folder().join("state")

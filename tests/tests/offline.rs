@@ -95,8 +95,15 @@ impl Bench {
     fn answers(&self, envelope: &[u8], receipt: &[u8], rows: Option<&[u8]>) -> Verdict {
         let key = self.key.verify_key().to_bytes();
         let log_key = Some(self.ledger.log_verifier());
-        verify(&Evidence { envelope, receipt: Some(receipt), key: Some(&key), log_key, use_rows: rows })
-            .verdict
+        verify(&Evidence {
+            envelope,
+            receipt: Some(receipt),
+            key: Some(&key),
+            log_key,
+            use_rows: rows,
+            opening: None,
+        })
+        .verdict
     }
 }
 
@@ -135,11 +142,11 @@ fn another_key_of_gateway_or_log_is_invalid() {
     let key = bench.key.verify_key().to_bytes();
     let other = SigningKey::from_seed(&[9; 32]).verify_key().to_bytes();
     let log_key = Some(bench.ledger.log_verifier());
-    let evidence = Evidence { envelope, receipt, key: Some(&other), log_key, use_rows: None };
+    let evidence = Evidence { envelope, receipt, key: Some(&other), log_key, use_rows: None, opening: None };
     assert_eq!(verify(&evidence).verdict, Verdict::Invalid);
     let (elsewhere, _) = LogKey::from_seed("city.log", &[6; 32]).unwrap();
     let log_key = Some(elsewhere.verifier());
-    let evidence = Evidence { envelope, receipt, key: Some(&key), log_key, use_rows: None };
+    let evidence = Evidence { envelope, receipt, key: Some(&key), log_key, use_rows: None, opening: None };
     assert_eq!(verify(&evidence).verdict, Verdict::Invalid);
 }
 

@@ -34,7 +34,7 @@ async fn one_flipped_byte_is_refused_by_name_wherever_it_is() -> anyhow::Result<
     let mut gateway = desk.gateway(0).await?;
     gateway.reports_its_manifest().await?;
     let envelope = gateway.window(1);
-    let parcel = Parcel::encode(envelope.bytes(), &[]);
+    let parcel = Parcel::encode(envelope.bytes(), &[], 0);
     let mut names = BTreeMap::<String, u64>::new();
     for place in 0..parcel.len() {
         let mut flipped = parcel.clone();
@@ -141,7 +141,7 @@ async fn another_gateways_topics_are_closed_by_the_broker() -> anyhow::Result<()
     let desk = Desk::open().await?;
     let (mut gateway, mut other) = (desk.gateway(0).await?, desk.gateway(1).await?);
     gateway.reports_its_manifest().await?;
-    let parcel = Parcel::encode(gateway.window(1).bytes(), &[]);
+    let parcel = Parcel::encode(gateway.window(1).bytes(), &[], 0);
     for topic in [gateway.agent.topic_up(), gateway.agent.topic_status(), gateway.agent.topic_down()] {
         let reason = other.publish(&topic, parcel.clone()).await?;
         assert_eq!(reason, PubAckReason::NotAuthorized, "{topic}");
@@ -300,7 +300,7 @@ impl Caller {
 
     /// Publishes an entry that is refused, and returns under which name.
     async fn is_refused(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
-        let answer = self.asks(Parcel::encode(envelope.bytes(), &[])).await?;
+        let answer = self.asks(Parcel::encode(envelope.bytes(), &[], 0)).await?;
         let Answer::Refusal { entry, name, .. } = answer else { bail!("not refused: {answer:?}") };
         anyhow::ensure!(entry == Some(envelope.id()), "the answer is to {entry:?}");
         Ok(name)
@@ -308,7 +308,7 @@ impl Caller {
 
     /// Publishes an entry and returns its receipt, checked.
     async fn receipt(&mut self, envelope: &Envelope) -> anyhow::Result<proof::log::Receipt> {
-        let answer = self.asks(Parcel::encode(envelope.bytes(), &[])).await?;
+        let answer = self.asks(Parcel::encode(envelope.bytes(), &[], 0)).await?;
         let Answer::Receipt { entry, receipt, .. } = answer else { bail!("no receipt: {answer:?}") };
         anyhow::ensure!(entry == envelope.id(), "the answer is to {entry}");
         Ok(check_receipt(&receipt, entry, &self.log_vkey)?)

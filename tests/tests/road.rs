@@ -66,6 +66,7 @@ async fn downloads_verify(site: &Site, firm: &str, chain: &Chain) -> anyhow::Res
             key: key.as_ref().map(<[u8; 32]>::as_slice),
             log_key: Some(site.log_vkey()),
             use_rows: None,
+            opening: None,
         };
         let answer = verify(&evidence);
         assert_eq!(answer.verdict, Verdict::Valid, "{place}: {:?}", answer.steps);

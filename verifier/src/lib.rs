@@ -6,7 +6,8 @@
 
 use proof::log::{Outcome, Receipt, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
-use proof::{Envelope, EnvelopeError, VerifyKey, userows, wire};
+use proof::wire::leaf::What;
+use proof::{Envelope, EnvelopeError, Opening, VerifyKey, userows, wire};
 use prost::Message as _;
 
 /// What is to be checked. Bytes as they were downloaded.
@@ -22,6 +23,8 @@ pub struct Evidence<'a> {
     pub log_key: Option<&'a str>,
     /// The window's detached use rows.
     pub use_rows: Option<&'a [u8]>,
+    /// A past leaf that the gateway opened.
+    pub opening: Option<&'a [u8]>,
 }
 
 /// The answer, and every step that led to it.
@@ -97,6 +100,9 @@ pub fn verify(evidence: &Evidence<'_>) -> Answer {
         }
         if let Some(step) = rows(envelope, evidence.use_rows) {
             steps.push(step);
+        }
+        if let Some(opening) = evidence.opening {
+            steps.push(Step { what: "opening", outcome: Some(opened(envelope, opening, &mut contents)) });
         }
     }
     let any = |wanted: fn(&Step) -> bool| steps.iter().any(wanted);
@@ -193,6 +199,57 @@ fn rows(envelope: &Envelope, given: Option<&[u8]>) -> Option<Step> {
         _ => Err("not the use rows of this window".to_owned()),
     };
     Some(Step { what: "use rows", outcome: Some(outcome) })
+}
+
+/// What an opening shows stands in the window, whose own signature and receipt are other steps.
+fn opened(
+    envelope: &Envelope,
+    opening: &[u8],
+    contents: &mut Vec<(&'static str, String)>,
+) -> Result<String, String> {
+    let opening = Opening::read(opening).map_err(|error| error.to_string())?;
+    let window = opening.check(envelope).map_err(|error| error.to_string())?;
+    let leaf = &opening.leaf;
+    let at_ms = window.start_ms.saturating_add(leaf.dt_ms.into());
+    contents.push(("opened: seen at, gateway's clock (Unix ms)", at_ms.to_string()));
+    contents.push(("opened: source", leaf.source.to_string()));
+    match &leaf.what {
+        Some(What::Readings(readings)) => {
+            let readings = readings.points.iter().map(reading).collect::<Vec<_>>();
+            contents.push(("opened: readings, as they came", readings.join(" ")));
+        }
+        Some(What::Record(record)) => {
+            contents.push(("opened: position of the record", record.position.to_string()));
+            if record.event_ms != 0 {
+                contents.push(("opened: its own time (Unix ms)", record.event_ms.to_string()));
+            }
+            for field in &opening.fields {
+                let value = String::from_utf8_lossy(&field.value).escape_debug().to_string();
+                contents.push(("opened: field", format!("{} = {value}", field.at)));
+            }
+            let hidden = record.fields.len().saturating_sub(opening.fields.len());
+            contents.push(("opened: fields that are not shown", hidden.to_string()));
+        }
+        Some(What::Range(range)) => {
+            let (point, low, high) = (range.point, range.low_milli, range.high_milli);
+            contents.push(("opened: long-run range, 1/1000", format!("point {point}: {low} to {high}")));
+        }
+        Some(What::Backfill(kept)) => {
+            let readings = kept.readings.iter().map(reading).collect::<Vec<_>>().join(" ");
+            contents.push(("opened: kept by the server", format!("point {}: {readings}", kept.point)));
+        }
+        None => {}
+    }
+    Ok(format!("leaf {} of {} stands under the root", opening.index, window.leaf_count))
+}
+
+/// A reading's quality letter and its bytes.
+fn reading(reading: &wire::Reading) -> String {
+    let letter = match reading.quality {
+        0 => 'N',
+        quality => char::from_u32(quality).filter(char::is_ascii_uppercase).unwrap_or('?'),
+    };
+    format!("{letter}:{}", hex(&reading.raw))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -28,6 +28,9 @@ struct Cli {
     /// The window's use rows, as downloaded.
     #[arg(long)]
     use_rows: Option<PathBuf>,
+    /// A past reading or record that the gateway opened.
+    #[arg(long)]
+    opening: Option<PathBuf>,
 }
 
 /// Wrong command line or unreadable file, after sysexits.h.
@@ -56,6 +59,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
     let envelope = read(&cli.envelope)?;
     let receipt = cli.receipt.as_deref().map(read).transpose()?;
     let use_rows = cli.use_rows.as_deref().map(read).transpose()?;
+    let opening = cli.opening.as_deref().map(read).transpose()?;
     let key = cli
         .key
         .as_ref()
@@ -73,6 +77,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         key: key.as_deref(),
         log_key: log_key.as_deref(),
         use_rows: use_rows.as_deref(),
+        opening: opening.as_deref(),
     });
     let mut out = std::io::stdout().lock();
     for step in &answer.steps {

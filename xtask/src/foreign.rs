@@ -2,13 +2,14 @@
 //!
 //! Python packages go into a virtual environment under the target directory, at the versions and hashes of
 //! `tests/foreign/requirements.txt`, JavaScript packages beside it, at those of `tests/foreign/node`. libmodbus, Mosquitto,
-//! rsyslog, Chromium, PostgreSQL and MariaDB are used where installed, else installed from Debian when we are root. Nothing is
+//! rsyslog, Chromium, PostgreSQL, MariaDB and Go are used where installed, else installed from Debian when we are root. Nothing is
 //! started here and nothing is configured outside of the target directory.
 //!
 //! Tests are told by environment variables: `INUSE_FOREIGN_PYTHON` (an interpreter with pymodbus and asyncua),
 //! `INUSE_FOREIGN_NODE` (an interpreter) and `NODE_PATH` (node-opcua for it), `INUSE_MOSQUITTO`, `INUSE_RSYSLOG`, `INUSE_CHROMIUM`,
 //! `INUSE_CHROMEDRIVER`, `INUSE_QEMU_AARCH64`, `INUSE_QEMU_ARM`, `INUSE_MARIADB` (full paths), `INUSE_POSTGRESQL` (the folder
-//! of its programs) and `INUSE_DIST` (the folder of programs for gateways), `INUSE_DEBIAN` (a root with systemd) and
+//! of its programs) and `INUSE_DIST` (the folder of programs for gateways), `INUSE_TLOG` (the Go program of
+//! `tests/foreign/golang`), `INUSE_DEBIAN` (a root with systemd) and
 //! `INUSE_PACKAGES` (the folder of packages for this machine).
 
 mod apt;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::command::{Command, find};
+use crate::tree;
 use apt::Apt;
 
 /// How much foreign software is wanted.
@@ -49,10 +51,11 @@ pub(crate) enum Program {
     Nspawn,
     PostgreSql,
     MariaDb,
+    Golang,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Pymodbus,
         Self::Libmodbus,
         Self::Asyncua,
@@ -64,6 +67,7 @@ impl Program {
         Self::Nspawn,
         Self::PostgreSql,
         Self::MariaDb,
+        Self::Golang,
     ];
 
     /// What stands in the name of a test that needs it.
@@ -80,6 +84,7 @@ impl Program {
             Self::Nspawn => "nspawn",
             Self::PostgreSql => "postgresql",
             Self::MariaDb => "mariadb",
+            Self::Golang => "golang",
         }
     }
 }
@@ -119,6 +124,7 @@ impl Foreign {
             (Program::Nspawn, debian::nspawn(&mut apt, wish)),
             (Program::PostgreSql, databases::postgresql(&mut apt)),
             (Program::MariaDb, databases::mariadb(&mut apt)),
+            (Program::Golang, golang(&mut apt)),
         ];
         Self { found }
     }
@@ -154,6 +160,28 @@ fn mosquitto(apt: &mut Apt) -> Found {
     }
     let path = find("mosquitto").ok_or("it was installed and cannot be found")?;
     Ok(vec![("INUSE_MOSQUITTO", path.into_os_string())])
+}
+
+/// The transparency log of Go's checksum database, in a program that is built of it: Debian's packages, no network.
+fn golang(apt: &mut Apt) -> Found {
+    const LIBRARIES: &str = "/usr/share/gocode";
+    let has_library = || Path::new(LIBRARIES).join("src/golang.org/x/mod/sumdb/tlog").is_dir();
+    if find("go").is_none() || !has_library() {
+        apt.install(&["golang-go", "golang-golang-x-mod-dev"]).map_err(|error| format!("{error:#}"))?;
+    }
+    let go = find("go").filter(|_| has_library()).ok_or("it was installed and cannot be found")?;
+    let folder = tree::target().join("foreign/golang");
+    let (program, source) = (folder.join("tlog"), tree::root().join("tests/foreign/golang/tlog.go"));
+    Command::new(go)
+        .args(["build", "-o"])
+        .args([&program, &source])
+        .env("GO111MODULE", "off")
+        .env("GOPATH", LIBRARIES)
+        .env("GOCACHE", folder.join("cache"))
+        .env("GOFLAGS", "")
+        .run()
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(vec![("INUSE_TLOG", program.into_os_string())])
 }
 
 /// With its module for TLS, which is a package of its own.

@@ -45,7 +45,7 @@ const RESERVED: [(&str, &[&str]); 7] = [
 ];
 
 /// As [`RESERVED`], for development alone.
-const RESERVED_DEV: [(&str, &[&str]); 1] = [("rumqttc", &["server"])];
+const RESERVED_DEV: [(&str, &[&str]); 2] = [("rumqttc", &["server"]), ("rusqlite", &["tests"])];
 
 /// What must not be built into a crate of ours, not even through others, and why.
 const CARRIED: [(&str, &[&str], &str); 3] = [

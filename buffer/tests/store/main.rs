@@ -9,6 +9,8 @@ mod full;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod plant;

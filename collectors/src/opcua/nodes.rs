@@ -10,7 +10,7 @@ use proof::{Quality, Reading};
 use crate::manifest::Meaning;
 
 /// One point's reading.
-pub fn decode(meaning: &Meaning, data: &DataValue) -> Reading {
+pub(super) fn decode(meaning: &Meaning, data: &DataValue) -> Reading {
     let (raw, read) = match data.value.as_ref().and_then(scalar) {
         Some((raw, read)) => (raw, Some(read)),
         None => (Vec::new(), None),
@@ -29,7 +29,7 @@ pub fn decode(meaning: &Meaning, data: &DataValue) -> Reading {
 }
 
 /// The letter for a status. A held value (uncertain, last usable) is not a good one.
-pub fn quality(status: StatusCode) -> Quality {
+pub(super) fn quality(status: StatusCode) -> Quality {
     let known = StatusCode::from(status.bits() & 0xFFFF_0000);
     match known {
         StatusCode::GoodLocalOverride => Quality::Manual,

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::{Open, Server};
 use super::own_folder;
-use crate::manifest::{OpcUa, Security, Source, Thumbprint};
+use crate::manifest::{OpcUa, Security, Source, Thumbprint, User};
 use crate::{BuildError, CollectError, Notes};
 
 /// What we call ourselves towards servers; stands in our certificate too.
@@ -126,23 +126,31 @@ pub fn renew_own(
     Ok((made, own.certificate))
 }
 
-fn read(der: &[u8]) -> Result<Certificate, String> {
-    let certificate = X509::from_der(der).map_err(|_| "its certificate cannot be read".to_owned())?;
-    Certificate::of(&certificate, der)
+/// A certificate in DER or PEM.
+fn read(bytes: &[u8]) -> Result<Certificate, String> {
+    let unreadable = || "its certificate cannot be read".to_owned();
+    let certificate = X509::from_der(bytes).or_else(|_| X509::from_pem(bytes)).map_err(|_| unreadable())?;
+    let der = certificate.to_der().map_err(|_| unreadable())?;
+    Certificate::of(&certificate, &der)
 }
 
-/// Warns of certificates whose end is near, the server's and ours.
+/// Warns of certificates whose end is near: the server's, ours, and that of the user we say we are.
 pub(super) fn warn_of_expiry(server: &Server, open: &Open<'_>, now_ms: i64, notes: &Notes, source: u16) {
     if server.config.security == Security::None {
         return;
     }
     let shown = open.session.endpoint_info().endpoint.server_certificate.clone();
     let own = fs::read(&server.own.certificate).unwrap_or_default();
-    for (about, whose, der) in [
+    let user = match &server.config.user {
+        Some(User::Certificate { certificate, .. }) => fs::read(certificate).unwrap_or_default(),
+        Some(User::Password { .. }) | None => Vec::new(),
+    };
+    for (about, whose, bytes) in [
         ("server_certificate", "the server's", shown.as_ref()),
         ("client_certificate", "our client", own.as_slice()),
+        ("user_certificate", "our user's", user.as_slice()),
     ] {
-        let warning = read(der).ok().and_then(|certificate| certificate.ending(whose, now_ms));
+        let warning = read(bytes).ok().and_then(|certificate| certificate.ending(whose, now_ms));
         if let Some(text) = &warning {
             tracing::warn!(source, certificate = about, "{text}");
         }
@@ -260,4 +268,57 @@ fn replace(folder: &Path, keep: Option<&str>, content: &[u8]) -> io::Result<()> 
         return Ok(());
     }
     fs::write(path, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Kind, Manifest};
+
+    fn plant(folder: &Path) -> (Source, OpcUa) {
+        let text = "[[sources]]\nname = \"oven\"\n[sources.opcua]\nendpoint = \"opc.tcp://127.0.0.1:4840\"\n\
+                    policy = \"basic256sha256\"\npoints = [{ name = \"t\", node = \"ns=2;i=1\" }]\n";
+        let mut manifest = Manifest::parse("manifest.toml", text, folder).unwrap();
+        let source = manifest.sources.remove(0);
+        let Kind::OpcUa(server) = source.kind.clone() else { panic!() };
+        (source, server)
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_told_from_thirty_days_before_it_on_and_after_it() {
+        let day = 86_400_000;
+        let certificate = Certificate {
+            subject: "CN=press".to_owned(),
+            not_before: "2025-01-01".to_owned(),
+            not_after: "2026-01-01".to_owned(),
+            not_after_ms: 100 * day,
+            sha256: String::new(),
+            sha1: String::new(),
+            key_bits: 2_048,
+        };
+        let told = |now_ms| certificate.ending("the server's", now_ms);
+        assert_eq!(told(70 * day - 1), None);
+        assert_eq!(
+            told(70 * day + 1).as_deref(),
+            Some("the server's certificate ends on 2026-01-01, in 29 days")
+        );
+        assert_eq!(told(100 * day + 1).as_deref(), Some("the server's certificate ended on 2026-01-01"));
+    }
+
+    #[test]
+    fn a_renewed_pair_of_ours_is_another_one_and_the_old_one_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, server) = plant(folder.path());
+        let (first, path) = renew_own(&source, &server, folder.path()).unwrap();
+        let before = fs::read(&path).unwrap();
+        let (second, again) = renew_own(&source, &server, folder.path()).unwrap();
+        assert_eq!(path, again);
+        assert_ne!(first.sha256, second.sha256);
+        let old = path.with_extension("der.old");
+        assert_eq!(fs::read(old).unwrap(), before);
+        assert_eq!(read(&fs::read(&path).unwrap()).unwrap(), second);
+        // For twenty years: nobody has to be warned of it.
+        let now_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+        assert_eq!(second.ending("our client", now_ms), None);
+    }
 }

@@ -114,7 +114,7 @@ fn an_unknown_suite_is_refused() {
     let mut raw = wire::Envelope::decode(window.bytes()).unwrap();
     raw.suite = 2;
     let message =
-        Message { topic: gateway.id, parcel: proof::Parcel::encode(&raw.encode_to_vec(), &[]).into() };
+        Message { topic: gateway.id, parcel: proof::Parcel::encode(&raw.encode_to_vec(), &[], 0).into() };
     assert_eq!(refused(&mut city, message), "unknown_suite");
 }
 
@@ -459,5 +459,106 @@ proptest! {
             }
         }
         prop_assert_eq!(answers.len(), 1);
+    }
+}
+
+/// What a gateway has seen of the log: the head that its last good receipt proved.
+#[derive(Default)]
+struct Watch {
+    head: Option<proof::log::Head>,
+}
+
+impl Watch {
+    fn seen(&self) -> u64 {
+        self.head.as_ref().map_or(0, |head| head.size)
+    }
+
+    /// Takes answers as a gateway does: in order, each against what was seen before it.
+    fn take(&mut self, city: &City, answers: &[Answer]) -> Result<(), proof::log::ReceiptError> {
+        for answer in answers {
+            let checked = city.receipt(answer);
+            let Answer::Receipt { consistency, .. } = answer else { unreachable!() };
+            let after = proof::log::Head { origin: checked.origin, size: checked.size, root: checked.root };
+            if let Some(before) = &self.head {
+                let path = consistency.iter().find(|proof| proof.from == before.size);
+                let path = path.map_or(&[][..], |proof| &proof.path);
+                proof::log::check_consistency(before, &after, path)?;
+            }
+            self.head = Some(after);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn each_gateway_is_shown_with_every_receipt_that_the_log_has_only_grown_since_its_last() {
+    let (mut first, mut second) = (Gateway::new(7), Gateway::new(8));
+    let mut city = City::with(&[&first, &second]);
+    let (mut of_first, mut of_second) = (Watch::default(), Watch::default());
+    let manifests = [first.manifest(), second.manifest()];
+    let answers = city.give(&first, &manifests[0]);
+    of_first.take(&city, &answers).unwrap();
+    let answers = city.give(&second, &manifests[1]);
+    of_second.take(&city, &answers).unwrap();
+    for round in 0..40 {
+        let send = |gateway: &Gateway, envelope: &Envelope, seen| Message {
+            topic: gateway.id,
+            parcel: proof::Parcel::encode(envelope.bytes(), &[], seen).into(),
+        };
+        let (one, two) = (first.next(), first.next());
+        let now_ms = City::now(&first);
+        let batch = [send(&first, &one, of_first.seen()), send(&first, &two, of_first.seen())];
+        let answers = city.take(&batch, now_ms);
+        match round % 4 {
+            // The answers are lost, and the gateway sends again.
+            0 => {
+                let again = city.take(&[send(&first, &two, of_first.seen())], now_ms);
+                of_first.take(&city, &again).unwrap();
+            }
+            // What was said to be seen is old, as when it was sent before the last answer came.
+            1 => {
+                of_first.take(&city, &answers).unwrap();
+                let stale = city.take(&[send(&first, &two, 1)], now_ms);
+                of_first.take(&city, &stale).unwrap();
+            }
+            // The server knows nothing any more of whom it showed what.
+            2 => {
+                of_first.take(&city, &answers).unwrap();
+                city.restart();
+            }
+            _ => of_first.take(&city, &answers).unwrap(),
+        }
+        if round % 3 == 0 {
+            let three = second.next();
+            let answers = city.take(&[send(&second, &three, of_second.seen())], now_ms);
+            of_second.take(&city, &answers).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_taken_back_or_is_another_one_shows_no_gateway_that_it_goes_on() {
+    let (mut city, mut gateway) = begun();
+    let mut watch = Watch::default();
+    for _ in 0..3 {
+        let window = gateway.next();
+        let answers = city.give(&gateway, &window);
+        watch.take(&city, &answers).unwrap();
+    }
+    // Another ledger under the same key: the firm is told one story and the city another.
+    let mut other = City::with(&[&gateway]);
+    let mut twin = Gateway::new(7);
+    let manifest = twin.manifest();
+    other.give(&twin, &manifest);
+    for count in 0..4 {
+        let window = twin.next();
+        let message = Message {
+            topic: twin.id,
+            parcel: proof::Parcel::encode(window.bytes(), &[], watch.seen()).into(),
+        };
+        let answers = other.take(&[message], City::now(&twin) + 1);
+        let before = watch.head.clone();
+        assert!(watch.take(&other, &answers).is_err(), "window {count}");
+        watch.head = before;
     }
 }

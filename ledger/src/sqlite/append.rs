@@ -46,6 +46,7 @@ impl Sqlite {
 
         // From here on the checkpoint is durable, and so is everything a receipt may promise.
         self.reader.remember_root(growth.size(), root);
+        self.reader.remember_hashes(growth.new_hashes());
         let mut receipts = Vec::with_capacity(batch.len());
         for (new, place) in batch.iter().zip(places) {
             receipts.push(match place {

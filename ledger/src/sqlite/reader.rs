@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use proof::log::Outcome;
 use proof::{AgentId, EntryId, VerifyKey};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use tlog_tiles::{Hash, HashReader};
+use tlog_tiles::{Hash, HashReader, prove_tree, stored_hash_index};
 
-use super::append::{receipt, root_at};
+use super::append::{bad_math, receipt, root_at};
 use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::finding;
@@ -19,6 +19,10 @@ use crate::store::{
 /// Roots kept in memory, to know an anchor without reading the tree: 65,536 checkpoints, about 5 MB.
 const ROOTS: usize = 65_536;
 
+/// Hashes of the tree kept in memory, to show to every gateway that the log has only grown since it was last answered:
+/// 4 MB.
+const HASHES: usize = 65_536;
+
 /// Most entries returned at once.
 const MOST: u32 = 10_000;
 
@@ -26,11 +30,13 @@ const MOST: u32 = 10_000;
 pub struct Reader {
     pub(super) connection: Connection,
     roots: RefCell<BTreeMap<u64, Hash>>,
+    /// Of the stored hashes those that were written or needed last.
+    hashes: RefCell<BTreeMap<u64, Hash>>,
 }
 
 impl Reader {
     pub(super) fn of(connection: Connection) -> Self {
-        Self { connection, roots: RefCell::default() }
+        Self { connection, roots: RefCell::default(), hashes: RefCell::default() }
     }
 
     pub(super) fn remember_root(&self, size: u64, root: Hash) {
@@ -38,6 +44,15 @@ impl Reader {
         roots.insert(size, root);
         if roots.len() > ROOTS {
             roots.pop_first();
+        }
+    }
+
+    /// The oldest go first, which are those of the smallest index; the great subtrees among them are read again.
+    pub(super) fn remember_hashes<'a>(&self, new: impl Iterator<Item = (u64, &'a Hash)>) {
+        let mut hashes = self.hashes.borrow_mut();
+        hashes.extend(new.map(|(index, hash)| (index, *hash)));
+        while hashes.len() > HASHES {
+            hashes.pop_first();
         }
     }
 
@@ -60,6 +75,22 @@ impl HashReader for StoredHashes<'_> {
             .iter()
             .map(|index| select.query_row([index], |row| row.get(0)).map(Hash).map_err(unread))
             .collect()
+    }
+}
+
+/// The same, from memory where it can be. A hash of the tree never changes.
+struct Recently<'a>(&'a Reader);
+
+impl HashReader for Recently<'_> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let stored = StoredHashes(&self.0.connection);
+        let hash = |index: &u64| {
+            let known = self.0.hashes.borrow().get(index).copied();
+            known.map_or_else(|| Ok(stored.read_hashes(&[*index])?[0]), Ok)
+        };
+        let hashes = indexes.iter().map(hash).collect::<Result<Vec<_>, tlog_tiles::Error>>()?;
+        self.0.remember_hashes(indexes.iter().copied().zip(&hashes));
+        Ok(hashes)
     }
 }
 
@@ -204,6 +235,31 @@ impl Read for Reader {
         let root = root_at(&self.connection, size)?;
         self.remember_root(size, root);
         Ok(Some(root.0))
+    }
+
+    fn hashes(&self, level: u8, first: u64, count: u16) -> Result<Vec<[u8; 32]>, LedgerError> {
+        let indexes: Vec<_> =
+            (first..first.saturating_add(count.into())).map(|at| stored_hash_index(level, at)).collect();
+        let hashes = StoredHashes(&self.connection).read_hashes(&indexes).map_err(bad_math)?;
+        Ok(hashes.into_iter().map(|hash| hash.0).collect())
+    }
+
+    fn consistency(&self, from: u64, size: u64) -> Result<Option<Vec<[u8; 32]>>, LedgerError> {
+        if from > size {
+            return Ok(None);
+        }
+        if from == size || from == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        let path = prove_tree(size, from, &Recently(self)).map_err(bad_math)?;
+        Ok(Some(path.into_iter().map(|hash| hash.0).collect()))
+    }
+
+    fn log_entries(&self, first: u64, count: u16) -> Result<Vec<Vec<u8>>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT log_entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
+            .and_then(|mut select| select.query_map(params![first, count], |row| row.get(0))?.collect())
+            .doing("read log entries")
     }
 
     fn refusals(&self) -> Result<Vec<RefusalCount>, LedgerError> {

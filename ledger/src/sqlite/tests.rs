@@ -335,3 +335,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tiles_hold_the_hashes_of_the_entries_and_nothing_that_is_under_no_checkpoint() {
+    use ct_merkle::mem_backed_tree::MemoryBackedTree;
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let receipts = ledger.append(&entries(1..301), NOW).unwrap();
+    let log_entries: Vec<_> = receipts.into_iter().map(|receipted| receipted.receipt.entry).collect();
+    let read = |path: &str| crate::Resource::at(path).unwrap().read(ledger.read()).unwrap();
+    let mut first: MemoryBackedTree<sha2_next::Sha256, Vec<u8>> = MemoryBackedTree::new();
+    log_entries[..256].iter().for_each(|entry| first.push(entry.clone()));
+    assert_eq!(read("tile/1/000.p/1").unwrap(), first.root().as_bytes().as_slice());
+    let hashes = |range: std::ops::Range<usize>| -> Vec<u8> {
+        log_entries[range].iter().flat_map(|entry| tlog_tiles::record_hash(entry).0).collect()
+    };
+    assert_eq!(read("tile/0/000").unwrap(), hashes(0..256));
+    assert_eq!(read("tile/0/001.p/44").unwrap(), hashes(256..300));
+    assert_eq!(read("tile/0/001.p/3").unwrap(), hashes(256..259));
+    let bundle = read("tile/entries/001.p/2").unwrap();
+    let (length, rest) = bundle.split_at(2);
+    let length = usize::from(u16::from_be_bytes(length.try_into().unwrap()));
+    assert_eq!(rest[..length], log_entries[256]);
+    assert_eq!(rest[length + 2..], log_entries[257]);
+    for path in [
+        "tile/0/001.p/45",
+        "tile/0/001",
+        "tile/1/000.p/2",
+        "tile/1/000",
+        "tile/2/000.p/1",
+        "tile/entries/002.p/1",
+    ] {
+        assert_eq!(read(path), None, "{path}");
+    }
+    assert_eq!(read("checkpoint").unwrap(), ledger.read().checkpoint().unwrap().note.into_bytes());
+}

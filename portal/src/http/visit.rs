@@ -30,6 +30,7 @@ pub(crate) struct Wishes {
     pub(crate) headline: Option<String>,
     pub(crate) page: Option<String>,
     pub(crate) entry: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// What a request asked, apart from where.
@@ -43,6 +44,9 @@ pub(super) struct Asked {
     pub(super) wishes: Wishes,
 }
 
+/// Most characters of an address that a page repeats: an opening is the longest thing in one.
+const MOST: usize = 8_000;
+
 impl Asked {
     fn new(parts: &Parts) -> Self {
         let Query(wishes) = Query::<Wishes>::try_from_uri(&parts.uri).unwrap_or_default();
@@ -52,8 +56,8 @@ impl Asked {
             lang: Lang::of_request(wishes.lang.as_deref(), &parts.headers),
             remember: wishes.lang.as_deref().and_then(Lang::of_code).is_some(),
             method: parts.method.clone(),
-            path: parts.uri.path().chars().take(200).collect(),
-            query: rest.join("&").chars().take(400).collect(),
+            path: parts.uri.path().chars().take(MOST).collect(),
+            query: rest.join("&").chars().take(MOST).collect(),
             wishes,
         }
     }
@@ -243,7 +247,8 @@ impl Asked {
     fn refuse(&self, refused: &Refused, now_ms: i64) -> Response {
         let (status, problem) = refused.problem();
         let part = refused.part().map(|part| format!(" ({part})")).unwrap_or_default();
-        let attempted = format!("{} {}{part}", self.method, self.path);
+        let path: String = self.path.chars().take(200).collect();
+        let attempted = format!("{} {path}{part}", self.method);
         let page = Page::new(self.lang, &self.path, &self.query, now_ms);
         match ProblemPage::new(page, problem, status.as_u16(), attempted).render() {
             Ok(html) => html_answer(status, html),

@@ -107,7 +107,7 @@ impl Open {
             self.secret.field_commitment(observation.source, record.position, at, bytes).to_vec()
         };
         let fields = (0_u16..).zip(&record.fields).map(commit).collect();
-        let record = wire::Record {
+        let committed = wire::Record {
             position: record.position,
             fields,
             event_ms: record.event_ms.unwrap_or(0),
@@ -116,8 +116,20 @@ impl Open {
             actor,
         };
         let dt_ms = clamp(self.dt(observation.at_ms));
-        let what = Some(wire::leaf::What::Record(record));
+        let what = Some(wire::leaf::What::Record(committed));
         self.came(&wire::Leaf { source: observation.source.into(), dt_ms, what });
+        if self.kept.is_none() {
+            return;
+        }
+        let field = |(at, bytes): (u16, &Vec<u8>)| {
+            (self.secret.field_blind(observation.source, record.position, at), bytes.clone())
+        };
+        let fields = (0_u16..).zip(&record.fields).map(field).collect();
+        if let Some(past) = self.kept_last() {
+            past.fields = fields;
+            past.beside.account.clone_from(&record.account);
+            past.beside.document.clone_from(&record.document);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use crate::observation::{Record, Records, Rewrite};
 use crate::payload::Payload;
 use crate::wire::{ActionClass, ActorClass, ExclusionReason, RewriteKind};
 
+mod opening;
+
 /// A ten-minute mark.
 const START: i64 = 2_000_000 * WINDOW_MS;
 
