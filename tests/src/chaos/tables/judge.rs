@@ -24,7 +24,7 @@ pub struct Terms {
     /// How long after a fault a source may be silent.
     pub tail: Duration,
     /// How long a committed row or a change may wait to be told, once what lies below the floor was read through: that
-    /// takes a look for each [`ROWS_A_LOOK`] rows, and here a look is made each second.
+    /// takes a look for each 500 rows, and here a look is made each second.
     pub patience: Duration,
 }
 
