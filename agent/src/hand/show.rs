@@ -51,7 +51,7 @@ pub(crate) struct Show {
     /// Write the QR code to this file, as SVG.
     #[arg(long, value_name = "FILE", requires = "leaf")]
     svg: Option<PathBuf>,
-    /// Address of the city's pages, such as https://pages.example: the code is then a link to the page that checks it.
+    /// Address of the city's pages, with its scheme: the code is then a link to the page that checks it.
     #[arg(long, value_name = "URL", requires = "leaf")]
     portal: Option<String>,
     /// As one JSON object.
