@@ -41,6 +41,14 @@ impl Followed {
         self.seen(entry.stamp, entry.written_ms);
     }
 
+    /// What was opened just now is something else. Nothing says that it ever was this file: the inode of a deleted one is
+    /// given to the next, and only who was held open all the time has kept his own.
+    fn never_held(&mut self, was_open: bool) {
+        if !was_open {
+            self.handle = None;
+        }
+    }
+
     fn rewritten(&self, kind: RewriteKind, from: u64) -> Rewrite {
         let (from, to) = self.blocks.positions_from(from);
         Rewrite { kind, from, to, rows: 0 }
@@ -67,7 +75,8 @@ impl Tail {
             file.home = self.places.home().unwrap_or_else(|| home_of(&entry.path));
         }
         file.path.clone_from(&entry.path);
-        let is_new = file.handle.is_none() && file.stamp.is_none();
+        let was_open = file.handle.is_some();
+        let is_new = !was_open && file.stamp.is_none();
         let handle = match file.open() {
             Ok(handle) => handle,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -77,11 +86,13 @@ impl Tail {
             return Ok(true);
         }
         if !file.is_held_by(&handle)? {
+            file.never_held(was_open);
             return Ok(false);
         }
         if !file.has_open_leaf(&handle)? {
             if !file.is_held_by(&handle)? {
                 // Emptied between the two questions.
+                file.never_held(was_open);
                 return Ok(false);
             }
             tracing::warn!(path = %file.path.display(), "what was read last of a log was changed");
