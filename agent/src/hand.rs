@@ -1,5 +1,5 @@
-//! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and `show`, which opens
-//! the past.
+//! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and
+//! `show`, which opens the past.
 
 #[cfg(feature = "modbus")]
 mod decode;

@@ -33,6 +33,19 @@ pub struct Entry {
     pub dropped: Option<Dropped>,
 }
 
+/// What the store has of a time, in the order of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// At most [`buffer::MOST_ENTRIES`].
+    pub entries: Vec<Entry>,
+    /// Numbers among them of which nothing is in the store, first and last of each run.
+    pub missing: Vec<(u64, u64)>,
+    /// There are more entries of that time.
+    pub is_cut: bool,
+    /// Up to this number, entries that had their receipt were forgotten in order.
+    pub forgotten: u64,
+}
+
 /// Raw data that was dropped in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
@@ -98,24 +111,23 @@ impl Past {
 }
 
 impl Gateway {
-    /// The entries from the window before `from_ms` to the window after `to_ms` (claimed starts, Unix ms), at most
-    /// [`buffer::MOST_ENTRIES`]. A number that is missing among them is nowhere in the store.
+    /// What the store has of a time: claimed starts of windows from `from_ms` to `to_ms`, Unix ms.
     ///
     /// # Errors
     /// When no agent answers.
-    pub async fn entries(&self, from_ms: i64, to_ms: i64) -> anyhow::Result<Vec<Entry>> {
+    pub async fn entries(&self, from_ms: i64, to_ms: i64) -> anyhow::Result<Listed> {
         let told = exchange(&self.socket, &format!("past {from_ms} {to_ms}"), MAX_LIST).await?;
         match serde_json::from_slice(&told).context("the agent's answer cannot be read")? {
-            Told::Done(entries) => Ok(entries),
+            Told::Done(listed) => Ok(listed),
             Told::Failed { error } => bail!("the agent cannot tell: {error}"),
         }
     }
 
-    /// The window with this sequence number; `None` where nothing of the number is there.
+    /// The window with this sequence number.
     ///
     /// # Errors
-    /// When no agent answers, or the entry is no window, or its signed bytes are gone or unreadable.
-    pub async fn window(&self, seq: u64) -> anyhow::Result<Option<Past>> {
+    /// When no agent answers, or the entry is no window, is not signed yet, or its signed bytes are gone or unreadable.
+    pub async fn window(&self, seq: u64) -> anyhow::Result<Past> {
         let told = exchange(&self.socket, &format!("window {seq}"), MAX_WINDOW).await?;
         let line = told.iter().position(|byte| *byte == b'\n').context("the agent's answer is cut short")?;
         let (head, mut rest) = told.split_at(line);
@@ -124,7 +136,7 @@ impl Gateway {
             Told::Done(head) => head,
             Told::Failed { error } => bail!("the agent cannot tell: {error}"),
         };
-        let Head { envelope, receipt, raw } = head;
+        let Head { envelope, receipt, raw, is_unsigned, forgotten } = head;
         let mut take = |length: usize| {
             ensure!(length <= rest.len(), "the agent's answer is cut short");
             let (part, after) = rest.split_at(length);
@@ -132,9 +144,16 @@ impl Gateway {
             Ok(part)
         };
         let Some(envelope) = envelope else {
-            let gone = matches!(raw, RawHead::Missing);
-            ensure!(gone, "of window {seq} there is raw data, but its signed bytes are gone");
-            return Ok(None);
+            ensure!(!is_unsigned, "entry {seq} is not signed yet: ask again in a moment");
+            ensure!(
+                matches!(raw, RawHead::Missing),
+                "of window {seq} there is raw data, but its signed bytes are gone"
+            );
+            ensure!(
+                seq > forgotten,
+                "nothing of number {seq} is in the store any more: what had its receipt was forgotten in order up to {forgotten}"
+            );
+            bail!("nothing of number {seq} is in the store: it was never there, or somebody took it away")
         };
         let envelope = take(envelope)?;
         let receipt = receipt.map(&mut take).transpose()?;
@@ -148,7 +167,7 @@ impl Gateway {
             RawHead::Dropped { dropped } => Found::Not(State::Dropped(dropped)),
             RawHead::Missing => Found::Not(State::Missing),
         };
-        judge(&self.identity, seq, envelope, receipt, raw).map(Some)
+        judge(&self.identity, seq, envelope, receipt, raw)
     }
 
     /// Whether the names of this manifest are those of the window: it was made under the same one.
@@ -230,6 +249,8 @@ struct Head {
     envelope: Option<usize>,
     receipt: Option<usize>,
     raw: RawHead,
+    is_unsigned: bool,
+    forgotten: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -253,11 +274,13 @@ pub(crate) async fn tell(buffer: &buffer::Handle, verb: &str, of: &str) -> anyho
     match (verb, of.split_once(' ')) {
         ("past", Some((from, to))) => {
             let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else { return Ok(None) };
-            match buffer.ask(move |buffer| buffer.past(from, to)).await? {
+            let read = buffer.ask(move |buffer| Ok((buffer.past(from, to)?, buffer.forgotten())));
+            match read.await? {
                 Err(error) => Ok(failed(error)?),
-                Ok(past) => {
-                    let entries: Vec<_> = past.into_iter().map(entry).collect();
-                    Ok(Some(serde_json::to_vec(&Told::Done(entries))?))
+                Ok((past, forgotten)) => {
+                    let entries = past.entries.into_iter().map(entry).collect();
+                    let listed = Listed { entries, missing: past.missing, is_cut: past.is_cut, forgotten };
+                    Ok(Some(serde_json::to_vec(&Told::Done(listed))?))
                 }
             }
         }
@@ -265,14 +288,14 @@ pub(crate) async fn tell(buffer: &buffer::Handle, verb: &str, of: &str) -> anyho
             let Ok(seq) = of.parse() else { return Ok(None) };
             let read = buffer.ask(move |buffer| {
                 let proof = buffer.past_proof(seq)?;
-                Ok::<_, buffer::BufferError>((proof, buffer.window_raw(seq)))
+                Ok::<_, buffer::BufferError>((proof, buffer.window_raw(seq), buffer.forgotten()))
             });
-            let (proof, raw) = match read.await? {
+            let (proof, raw, forgotten) = match read.await? {
                 Err(error) => return Ok(failed(error)?),
                 Ok(read) => read,
             };
-            let (envelope, receipt) =
-                proof.map_or((None, None), |proof| (Some(proof.envelope), proof.receipt));
+            let is_unsigned = proof.as_ref().is_some_and(|proof| proof.envelope.is_none());
+            let (envelope, receipt) = proof.map_or((None, None), |proof| (proof.envelope, proof.receipt));
             let (raw, chunks) = match raw {
                 Err(error) => (RawHead::Unreadable { why: daemon::chain(&error) }, Vec::new()),
                 Ok(None) => (RawHead::Missing, Vec::new()),
@@ -284,7 +307,9 @@ pub(crate) async fn tell(buffer: &buffer::Handle, verb: &str, of: &str) -> anyho
                 }
             };
             let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(Vec::len);
-            let head = Head { envelope: length(&envelope), receipt: length(&receipt), raw };
+            let (envelope_length, receipt_length) = (length(&envelope), length(&receipt));
+            let head =
+                Head { envelope: envelope_length, receipt: receipt_length, raw, is_unsigned, forgotten };
             let mut told = serde_json::to_vec(&Told::Done(head))?;
             told.push(b'\n');
             for part in envelope.into_iter().chain(receipt).chain(chunks) {

@@ -1,5 +1,6 @@
 //! What the commands print for people.
 
+pub(crate) mod past;
 #[cfg(feature = "log")]
 pub(crate) mod sample;
 

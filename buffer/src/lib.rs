@@ -30,8 +30,8 @@
 //! it the log, 8 MiB in normal use (more while a larger chunk is written), the two small files above, and at most two
 //! databases that were set aside, each within the same bound.
 //! Within the database raw takes at most [`Bounds::raw_bytes`], counted in pages. Receipted proofs with their receipts
-//! are kept for [`Bounds::receipted`] sequence numbers (400 days), counted, not timed: a board without a clock battery
-//! must not lose them to a wrong date. Proofs *without* a receipt have no bound of their own (1 KiB each, 63 MB a year).
+//! are kept for [`Bounds::receipted`] sequence numbers (400 days), counted, not timed (a board without a clock battery
+//! must not lose them to a wrong date), and for as long as their raw data is there. Proofs *without* a receipt have no bound of their own (1 KiB each, 63 MB a year).
 //!
 //! **How much is written.** A chunk is written once and never moved: sealing only names the window it belongs to. It is
 //! compressed against the chunk before it. The log is checkpointed every 2,000 pages, so that a page rewritten each
@@ -67,7 +67,7 @@ pub use health::{Health, LastReceipt, LastRefusal};
 pub use open_window::{Flushed, LeftOpen, OpenWindow};
 pub use opening::{Bounds, Buffer, Damage, Found, Opened};
 pub use outbox::{Outgoing, Receipted, Unsigned};
-pub use past::{MOST_ENTRIES, PastEntry, PastProof, PastRaw};
+pub use past::{MOST_ENTRIES, PastEntry, PastList, PastProof, PastRaw};
 pub use salvage::{Carried, Part};
 pub use seal::{Cause, NewProof, Raw, RawWindow, Seal, SealedRaw, Tombstone};
 

@@ -21,7 +21,8 @@ pub struct Bounds {
     pub raw_bytes: u64,
     /// Most bytes of the database file, never passed. 5 GiB unless said otherwise; should leave 1 GiB beside raw.
     pub file_bytes: u64,
-    /// Receipted proofs, receipts and tombstones are kept for this many sequence numbers: 57,600 are 400 days.
+    /// Receipted proofs, receipts and tombstones are kept for this many sequence numbers, and the proof of a window for as
+    /// long as its raw data: 57,600 are 400 days.
     pub receipted: u64,
 }
 

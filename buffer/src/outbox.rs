@@ -162,7 +162,7 @@ impl Buffer {
     /// The database's.
     pub fn receipt(&self, seq: u64) -> Result<Option<Receipted>, BufferError> {
         let proof = self.past_proof(seq)?;
-        Ok(proof.and_then(|proof| Some(Receipted { envelope: proof.envelope, receipt: proof.receipt? })))
+        Ok(proof.and_then(|proof| Some(Receipted { envelope: proof.envelope?, receipt: proof.receipt? })))
     }
 
     /// Remembers that the ledger refused an entry, for `status`. The proof stays in the outbox: people decide.

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 use crate::bytes::{self, count, signed};
 use crate::open_window::{Open, chunk_id, chunks, flushed_bookmarks, last_window};
+use crate::past::{FORGETS_EACH, forgotten};
 use crate::room::{cost, drop_beyond};
 use crate::{Bookmarks, Buffer, BufferError, Head, pack};
 
@@ -155,6 +156,7 @@ impl Buffer {
             let flushed = open.as_ref().map_or(0, |open| open.bytes);
             stored = self.write_with_room(|tx, before| {
                 closing.store_without_raw(tx)?;
+                prune(tx, seal.proof.seq, keep)?;
                 Ok(before.saturating_sub(flushed))
             });
         }
@@ -305,13 +307,18 @@ fn insert(tx: &Transaction<'_>, proof: &NewProof) -> Result<(), BufferError> {
     Ok(())
 }
 
-/// Forgets receipted proofs and tombstones beyond their bound. Now and then: it has to pass over what stays.
+/// Forgets receipted proofs and tombstones beyond their bound; what still has its raw data can be opened, and stays. Now
+/// and then: it has to pass over what stays.
 fn prune(tx: &Transaction<'_>, head: u64, keep: u64) -> Result<(), BufferError> {
-    if !head.is_multiple_of(64) || head <= keep {
+    let until = signed(forgotten(head, keep));
+    if !head.is_multiple_of(FORGETS_EACH) || until == 0 {
         return Ok(());
     }
-    let until = signed(head - keep);
-    tx.execute("DELETE FROM proofs WHERE seq <= ?1 AND receipt IS NOT NULL", [until])?;
+    tx.execute(
+        "DELETE FROM proofs WHERE seq <= ?1 AND receipt IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM raw WHERE raw.seq = proofs.seq AND dropped_ms IS NULL)",
+        [until],
+    )?;
     tx.execute("DELETE FROM raw WHERE seq <= ?1 AND dropped_ms IS NOT NULL", [until])?;
     Ok(())
 }

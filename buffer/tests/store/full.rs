@@ -78,12 +78,15 @@ fn a_window_that_does_not_fit_is_sealed_without_its_raw() {
 }
 
 #[test]
-fn receipts_go_by_count_and_unreceipted_proofs_stay() {
+fn receipts_go_by_count_and_proofs_without_receipt_or_with_raw_data_stay() {
     let folder = tempfile::tempdir().unwrap();
     let bounds = Bounds { receipted: 10, ..Bounds::default() };
     let (mut buffer, _) = Buffer::open(&folder.path().join("b.db"), bounds, NOW).unwrap();
+    let stays = [30, 40, 60];
     for seq in 1..=64 {
-        buffer.seal(&seal(&buffer, start_ms(seq), Vec::new())).unwrap();
+        let raw = stays.contains(&seq).then(|| noise(seq, 9_000));
+        let sealed = Seal { last_chunk: raw, ..seal(&buffer, start_ms(seq), Vec::new()) };
+        buffer.seal(&sealed).unwrap();
         buffer.sign(seq, b"envelope").unwrap();
         if seq != 3 {
             assert!(buffer.receipted(entry(seq), b"receipt", NOW).unwrap());
@@ -92,6 +95,14 @@ fn receipts_go_by_count_and_unreceipted_proofs_stay() {
     assert_eq!(buffer.receipt(54).unwrap(), None);
     assert!(buffer.receipt(55).unwrap().is_some());
     assert_eq!(buffer.unreceipted(10, 0).unwrap()[0].seq, 3);
+    assert!(buffer.receipt(40).unwrap().is_some(), "its raw data is there, and opens only with it");
+
+    // What was forgotten in order is not missing.
+    assert_eq!(buffer.forgotten(), 54);
+    let past = buffer.past(start_ms(1), start_ms(64)).unwrap();
+    let there: Vec<_> = [3, 30, 40].into_iter().chain(55..=64).collect();
+    assert_eq!(past.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), there);
+    assert_eq!((past.missing, past.is_cut), (Vec::new(), false));
 }
 
 #[test]
