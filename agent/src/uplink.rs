@@ -480,7 +480,11 @@ impl Uplink {
         }
         let bytes = receipt.encode_to_vec();
         match self.buffer.ask(move |buffer| buffer.set_state(OTHER_LOG, &bytes)).await? {
-            Ok(()) | Err(BufferError::Full) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(BufferError::Full) => {
+                warn!(%entry, "no space to keep the receipt that shows a second log: the next one is tried again");
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
