@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::foreign::needed;
+use crate::foreign::{fed, needed};
 use crate::process::{PATIENCE, Process, free_address, until};
 
 /// Name of the database that is made.
@@ -221,21 +221,7 @@ impl Server {
     async fn write_in(&self, database: Option<&str>, text: &str) -> anyhow::Result<String> {
         // By standard input: an argument would be too long for many rows.
         let mut command = self.client(database)?;
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut stdin = child.stdin.take().context("a piped standard input")?;
-        let text = format!("{text};\n");
-        let said = async {
-            // It may have ended at an error before it has read everything.
-            drop(stdin.write_all(text.as_bytes()).await);
-            drop(stdin);
-        };
-        let (ran, ()) = tokio::join!(child.wait_with_output(), said);
-        printed(ran?, "a client")
+        printed(fed(&mut command, &format!("{text};\n")).await?, "a client")
     }
 
     /// A session that is told one statement after the other: what it begins may stay open.

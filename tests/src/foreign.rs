@@ -4,12 +4,12 @@
 //! `INUSE_MOSQUITTO`); nothing is looked for or installed here. Everything listens on loopback and ends with the test.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::process::{PATIENCE, Process, Program};
@@ -24,7 +24,23 @@ pub fn needed(variable: &str) -> anyhow::Result<PathBuf> {
     Ok(path.into())
 }
 
-/// The gateway's program for another machine, as it is shipped, run by the emulator that `qemu` names.
+/// Runs a program, gives it this text on its standard input, and waits for its end. It may end before it has read all.
+///
+/// # Errors
+/// When it cannot be started, or does not end.
+pub async fn fed(command: &mut Command, text: &str) -> anyhow::Result<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("could not start {command:?}"))?;
+    let mut stdin = child.stdin.take().context("a piped standard input")?;
+    let said = async move {
+        drop(stdin.write_all(text.as_bytes()).await);
+    };
+    let ran = async { tokio::join!(child.wait_with_output(), said) };
+    let (ended, ()) = tokio::time::timeout(PATIENCE, ran).await.context("it does not end")?;
+    Ok(ended?)
+}
+
+/// The gateway's program for another machine, run by the emulator that `qemu` names.
 ///
 /// # Errors
 /// When one of the two is not there.

@@ -2,7 +2,6 @@
 //! we check every proof that it makes.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use data_encoding::BASE64;
@@ -10,10 +9,9 @@ use ledger::{NewAgent, NewEntry, Sqlite, Store as _};
 use proof::log::{LogEntry, Outcome, check_checkpoint, check_consistency, check_receipt, proof_text};
 use proof::{AgentId, EntryId, Kid, SigningKey, wire};
 use serde::Deserialize;
-use tests::foreign::needed;
+use tests::foreign::{fed, needed};
 use tests::http::get;
-use tests::process::{PATIENCE, Program, free_address};
-use tokio::io::AsyncWriteExt as _;
+use tests::process::{Program, free_address};
 use tokio::process::Command;
 
 const ORIGIN: &str = "city.example/2026";
@@ -185,21 +183,7 @@ fn hashes(path: &[String]) -> anyhow::Result<Vec<[u8; 32]>> {
 
 /// Runs the program of `tests/foreign/golang`: what it printed, or what it complained of.
 async fn tlog(arguments: &[&str], input: &str) -> anyhow::Result<Result<String, String>> {
-    let mut child = Command::new(needed("INUSE_TLOG")?)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut stdin = child.stdin.take().context("a piped standard input")?;
-    let fed = async move {
-        stdin.write_all(input.as_bytes()).await?;
-        drop(stdin);
-        Ok::<_, std::io::Error>(())
-    };
-    let ran = async { tokio::try_join!(fed, child.wait_with_output()) };
-    let (_, ended) = tokio::time::timeout(PATIENCE, ran).await.context("it does not end")??;
+    let ended = fed(Command::new(needed("INUSE_TLOG")?).args(arguments), input).await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(if ended.status.success() { Ok(text(&ended.stdout)) } else { Err(text(&ended.stderr)) })
 }
