@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the gateway's program as one static executable:
 #
-#   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice]
+#   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice | --light]
 #
 # Two ways to the same file. Where Debian's rustc-web, cargo-web and rust-web-src are installed, the standard library is
 # built from source, for size. Elsewhere the one that rustup fetches is used, and where it has none, Debian's toolchain
@@ -10,7 +10,8 @@
 #
 # The result is in dist/<target>/: inuse-agent (inuse-agent-small, -full for the other sets), stripped, its symbols
 # beside it (.debug), and SHA256SUMS. --twice builds once more in another folder and fails unless the bytes are the
-# same. Nothing is written elsewhere but under the cargo target directory. Panics unwind in both ways.
+# same. --light is for tests of what does not depend on how well it is optimised: the profile `gateway-light`, the result
+# in cross/light/dist/ of the cargo target directory. Nothing is written elsewhere. Panics unwind in both ways.
 set -euo pipefail
 
 fail() { printf 'cross: %s\n' "$*" >&2; exit 1; }
@@ -20,12 +21,13 @@ say() { printf 'cross: %s\n' "$*" >&2; }
 declare -A qemus=([armv7]=arm [arm]=arm [armv5]=arm)
 usage="which ones? ${all[*]}, or all"
 
-chosen=() set=standard twice=
+chosen=() set=standard twice= profile=gateway
 while [ $# -gt 0 ]; do
   case $1 in
     all) chosen+=("${all[@]}") ;;
     --set) shift; set=${1:-} ;;
     --twice) twice=yes ;;
+    --light) profile=gateway-light ;;
     *) [ -n "${targets[$1]:-}" ] || fail "$usage"; chosen+=("$1") ;;
   esac
   shift
@@ -36,6 +38,8 @@ case $set in
   small|full) program=inuse-agent-$set ;;
   *) fail "--set small, standard or full" ;;
 esac
+
+[ -z "$twice" ] || [ $profile = gateway ] || fail "--twice compares what is shipped: without --light"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -92,7 +96,7 @@ features() {
   echo small
 }
 
-# compile <target> <folder> <features>: the unstripped executable, in <folder>/<target>/release/.
+# compile <target> <folder> <features>: the unstripped executable, in <folder>/<target>/<profile>/.
 compile() (
   target=$1 folder=$2 features=$3
   # No path of this machine may be in the bytes.
@@ -138,7 +142,7 @@ compile() (
   fi
   export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags"
   # A folder of its own: the toolchain may differ from the one of the tests, and neither build may undo the other.
-  CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile gateway "${locked[@]}" "${build_std[@]}" \
+  CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile "$profile" "${locked[@]}" "${build_std[@]}" \
     --target "$target" --package agent --bin inuse-agent --no-default-features --features "$features"
 )
 
@@ -156,11 +160,13 @@ separate() {
 for name in "${chosen[@]}"; do
   target=${targets[$name]}
   folder=$work/cross/$set
+  [ $profile = gateway ] || folder=$work/cross/light
   features=$(features "$name")
   compile "$target" "$folder" "$features"
   dist=dist/$target
+  [ $profile = gateway ] || dist=$work/cross/light/dist/$target
   mkdir -p "$dist"
-  separate "$folder/$target/gateway/inuse-agent" "$dist/$program" "$dist/$program.debug"
+  separate "$folder/$target/$profile/inuse-agent" "$dist/$program" "$dist/$program.debug"
   chmod 755 "$dist/$program"
   if [ -n "$twice" ]; then
     compile "$target" "$work/cross/again" "$features"

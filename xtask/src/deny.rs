@@ -1,4 +1,4 @@
-//! `cargo deny`, which may have to be built first: some two minutes of two cores, kept under the target directory.
+//! `cargo deny`, which may have to be built first, lightly: a minute or two of two cores, kept under the target directory.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ fn program() -> anyhow::Result<PathBuf> {
     }
     let build = tree::tools().join("build");
     Command::cargo()
-        .args(["install", "--quiet", "--locked", "--force", "cargo-deny", "--version"])
+        .args(["install", "--quiet", "--locked", "--force", "--debug", "cargo-deny", "--version"])
         .args([format!("={VERSION}").as_ref(), "--root".as_ref(), tree::tools().as_os_str()])
         .args(["--target-dir".as_ref(), build.as_os_str()])
         .run()?;

@@ -93,6 +93,7 @@ impl Program {
 type Found = Result<Vec<(&'static str, OsString)>, String>;
 
 /// What was found for each program.
+#[derive(Default)]
 pub(crate) struct Foreign {
     found: Vec<(Program, Found)>,
 }

@@ -27,8 +27,9 @@ cargo xtask test [--no-foreign | --require-foreign]
     adds what takes minutes: programs for gateways under qemu, packages in a Debian under systemd.
 cargo xtask ci
     Everything a change must pass: the quick checks, the tests with nothing skipped, the demo once.
-cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch64 | all> [--set small|standard|full] [--twice]
-    The gateway's program as one static executable each, in dist/; --twice builds again and compares the bytes.
+cargo xtask cross <aarch64 | armv7 | arm | armv5 | x86_64 | riscv64 | loongarch64 | all> [--set small|standard|full] [--twice | --light]
+    The gateway's program as one static executable each, in dist/; --twice builds again and compares the bytes; --light
+    builds it as tests under emulators do: in less time, under the target directory.
 cargo xtask package <the same names | all>
     deb, rpm and tar of what was built, with a list of what is in it and checksums; signed when INUSE_RELEASE_KEY is set.
 cargo xtask figures [aarch64 | armv7 | x86_64 …] [--minutes N] [--load 1..4]

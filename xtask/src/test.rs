@@ -9,25 +9,34 @@ use anyhow::{Context as _, bail};
 
 use crate::command::Command;
 use crate::foreign::{Foreign, Program, Wish};
+use crate::steps::Steps;
 use crate::tree;
 
 /// Runs the tests and prints cargo's own result lines once more at the end.
 pub(crate) fn run(wish: Wish) -> anyhow::Result<()> {
-    let results = results(wish)?;
-    println!("\n{results}");
+    let mut steps = Steps::default();
+    let results = results(wish, &mut steps);
+    println!("\n{}\n{}", steps.table(), results?);
     Ok(())
 }
 
 /// Runs the tests, all of them even where one fails; returns the closing lines.
-pub(crate) fn results(wish: Wish) -> anyhow::Result<String> {
+pub(crate) fn results(wish: Wish, steps: &mut Steps) -> anyhow::Result<String> {
     let mut tally = Tally::default();
-    // Whole-road tests start the programs as they are shipped; `cargo test` builds only those of packages under test.
-    Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
-    programs(Command::cargo())
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .run_seeing(|line| tally.see(line))?;
-
-    let foreign = Foreign::prepare(wish);
+    steps.step("programs and tests built", || {
+        // Whole-road tests start programs; `cargo test` builds only those of packages under test.
+        Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
+        Command::cargo().args(["test", "--workspace", "--no-run"]).run()
+    })?;
+    steps.step("tests that need nothing", || {
+        let command = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]);
+        command.run_seeing(|line| tally.see(line))
+    })?;
+    let mut foreign = Foreign::default();
+    steps.step("foreign software fetched and built", || {
+        foreign = Foreign::prepare(wish);
+        Ok(())
+    })?;
     if wish == Wish::None {
         println!("skipped: all tests against foreign software (--no-foreign)");
         return Ok(tally.closing(&foreign));
@@ -45,7 +54,10 @@ pub(crate) fn results(wish: Wish) -> anyhow::Result<String> {
     let skips = missing.iter().flat_map(|(program, _)| ["--skip", program.word()]);
     // By name, so that what is ignored for another reason (measurements, makers of vectors) stays so.
     let words = Program::ALL.map(Program::word);
-    ignored(&foreign).args(["--", "--ignored"]).args(words).args(skips).run_seeing(|line| tally.see(line))?;
+    steps.step("tests with foreign software", || {
+        let command = ignored(&foreign).args(["--", "--ignored"]).args(words).args(skips);
+        command.run_seeing(|line| tally.see(line))
+    })?;
     Ok(tally.closing(&foreign))
 }
 

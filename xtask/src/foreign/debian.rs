@@ -1,6 +1,6 @@
 //! A small Debian with systemd, which tests boot, and the packages they install in it.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::command::{Command, find};
 use crate::tree;
@@ -8,21 +8,22 @@ use crate::tree;
 use super::apt::Apt;
 use super::{Found, Wish};
 
-/// The release whose root is made, and what is in it beside the smallest set.
-const RELEASE: &str = "bookworm";
+/// What is in the root beside the smallest set.
 const INCLUDE: &str = "--include=systemd,systemd-sysv,dbus,procps,openrc,rpm";
 
 /// What makes the root, boots it and packs the packages: program and Debian package.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     ("debootstrap", "debootstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("script", "bsdutils"),
     ("nsenter", "util-linux"),
     ("rpmbuild", "rpm"),
     ("minisign", "minisign"),
+    ("strip", "binutils"),
 ];
 
-/// The root, made once and kept, and the packages that are installed in it. Both are x86-64's.
+/// The root, made once and kept, and the packages that are installed in it. Both are this machine's: what is packed is
+/// the program that all tests run, not one that is built once more, so the root is of this machine's own release.
 pub(super) fn nspawn(apt: &mut Apt, wish: Wish) -> Found {
     if wish != Wish::All {
         return Err("packages are built and booted for --require-foreign only".to_owned());
@@ -36,18 +37,18 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
     if !missing.is_empty() {
         apt.install(&missing)?;
     }
+    let release = release(&std::fs::read_to_string("/etc/os-release").context("/etc/os-release")?)?;
     let root = tree::tools().join("debian");
     let finished = tree::tools().join("debian.made");
-    let made = format!("{RELEASE} {INCLUDE}");
+    let made = format!("{release} {INCLUDE}");
     if std::fs::read_to_string(&finished).ok().as_ref() != Some(&made) {
         if root.exists() {
             std::fs::remove_dir_all(&root)?;
         }
         std::fs::create_dir_all(tree::tools())?;
-        Command::new("debootstrap").args(["--variant=minbase", INCLUDE, RELEASE]).args([&root]).run()?;
+        Command::new("debootstrap").args(["--variant=minbase", INCLUDE, &release]).args([&root]).run()?;
         std::fs::write(&finished, made)?;
     }
-    Command::new("cross/build.sh").args(["x86_64"]).run()?;
     // An older version to upgrade from, of the same program (INUSE_PREVIOUS in our environment names the package of a
     // program that is really older), and a newer one whose program does nothing. All signed by a key of the day.
     let packages = tree::tools().join("packages");
@@ -55,6 +56,9 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
         std::fs::remove_dir_all(&packages)?;
     }
     std::fs::create_dir_all(&packages)?;
+    let program = packages.join("inuse-agent");
+    let built = tree::target().join("debug/inuse-agent");
+    Command::new("strip").args(["-o"]).args([&program, &built]).run()?;
     let (key, public) = (packages.join("release.key"), packages.join("release.pub"));
     let make =
         Command::new("minisign").args(["-G", "-W", "-f", "-s"]).args([&key]).args(["-p"]).args([&public]);
@@ -68,10 +72,32 @@ fn prepare(apt: &mut Apt) -> anyhow::Result<Vec<(&'static str, std::ffi::OsStrin
         if let Some(version) = version {
             pack = pack.env("INUSE_VERSION", version);
         }
-        if folder == "broken" {
-            pack = pack.env("INUSE_PROGRAM", &broken);
-        }
+        pack = pack.env("INUSE_PROGRAM", if folder == "broken" { &broken } else { &program });
         pack.run()?;
     }
     Ok(vec![("INUSE_DEBIAN", root.into_os_string()), ("INUSE_PACKAGES", packages.into_os_string())])
+}
+
+/// The code name of the Debian that this `/etc/os-release` is of.
+fn release(text: &str) -> anyhow::Result<String> {
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(|value| value.trim_matches('"').to_owned())
+    };
+    let id = value("ID").unwrap_or_default();
+    ensure!(id == "debian", "packages are booted on Debian only, this is `{id}`");
+    value("VERSION_CODENAME").context("/etc/os-release names no release of Debian")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release;
+
+    #[test]
+    fn the_root_is_of_this_machines_release_and_no_other_system_is_taken_for_debian() {
+        let debian = "PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_CODENAME=bookworm\nID=debian\n";
+        assert_eq!(release(debian).unwrap(), "bookworm");
+        release("ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n").unwrap_err();
+        release("ID=debian\n").unwrap_err();
+    }
 }

@@ -1,4 +1,4 @@
-//! The gateway's program as it is shipped, and what runs it here: emulators.
+//! The program for other processors, and what runs it here: emulators.
 
 use crate::command::{Command, find};
 use crate::tree;
@@ -13,7 +13,8 @@ const EMULATED: [(&str, &str, &str); 2] = [
     ("aarch64", "qemu-aarch64-static", "INUSE_QEMU_AARCH64"),
 ];
 
-/// qemu, and `dist/` with the programs it runs. Building those takes minutes, so it is done only when all is wished.
+/// qemu, and the programs it runs: compiled lightly, because what is looked for is what another processor does otherwise.
+/// That takes minutes, so it is done only when all is wished.
 pub(super) fn qemu(apt: &mut Apt, wish: Wish) -> Found {
     if wish != Wish::All {
         return Err("the programs for gateways are built for --require-foreign only".to_owned());
@@ -22,8 +23,12 @@ pub(super) fn qemu(apt: &mut Apt, wish: Wish) -> Found {
     if EMULATED.iter().any(|(_, qemu, _)| find(qemu).is_none()) {
         apt.install(&["qemu-user-static"]).map_err(said)?;
     }
-    Command::new("cross/build.sh").args(EMULATED.map(|(name, ..)| name)).run().map_err(said)?;
-    let mut found = vec![("INUSE_DIST", tree::root().join("dist").into_os_string())];
+    Command::new("cross/build.sh")
+        .args(["--light"])
+        .args(EMULATED.map(|(name, ..)| name))
+        .run()
+        .map_err(said)?;
+    let mut found = vec![("INUSE_DIST", tree::target().join("cross/light/dist").into_os_string())];
     for (_, qemu, variable) in EMULATED {
         let path = find(qemu).ok_or("it was installed and cannot be found")?;
         found.push((variable, path.into_os_string()));
