@@ -40,20 +40,20 @@ pub async fn fed(command: &mut Command, text: &str) -> anyhow::Result<Output> {
     Ok(ended?)
 }
 
-/// The gateway's program for another machine, run by the emulator that `qemu` names.
+/// The gateway's program for another machine (`<target>/<name>`), run by the emulator that `qemu` names.
 ///
 /// # Errors
 /// When one of the two is not there.
-pub fn emulated_agent(target: &str, qemu: &str) -> anyhow::Result<Program> {
-    emulated_agent_with(target, qemu, &[])
+pub fn emulated_agent(program: &str, qemu: &str) -> anyhow::Result<Program> {
+    emulated_agent_with(program, qemu, &[])
 }
 
 /// As [`emulated_agent`], with options of the emulator.
 ///
 /// # Errors
 /// When one of the two is not there.
-pub fn emulated_agent_with(target: &str, qemu: &str, options: &[&str]) -> anyhow::Result<Program> {
-    Program::emulated(needed(qemu)?, options, needed("INUSE_DIST")?.join(target).join("inuse-agent"))
+pub fn emulated_agent_with(program: &str, qemu: &str, options: &[&str]) -> anyhow::Result<Program> {
+    Program::emulated(needed(qemu)?, options, needed("INUSE_DIST")?.join(program))
 }
 
 /// A file of `tests/foreign`.

@@ -214,13 +214,15 @@ async fn shipped_programs_lose_nothing_when_broker_server_and_agent_are_killed()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs qemu and the gateway's program for aarch64: cargo xtask test"]
 async fn an_aarch64_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
-    kill_one_after_the_other(emulated_agent("aarch64-unknown-linux-musl", "INUSE_QEMU_AARCH64")?).await
+    let agent = emulated_agent("aarch64-unknown-linux-musl/inuse-agent-small", "INUSE_QEMU_AARCH64")?;
+    kill_one_after_the_other(agent).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs qemu and the gateway's program for armv7: cargo xtask test"]
 async fn an_armv7_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
-    kill_one_after_the_other(emulated_agent("armv7-unknown-linux-musleabihf", "INUSE_QEMU_ARM")?).await
+    let agent = emulated_agent("armv7-unknown-linux-musleabihf/inuse-agent", "INUSE_QEMU_ARM")?;
+    kill_one_after_the_other(agent).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,8 @@
 use crate::command::Command;
 use crate::foreign::Wish;
 use crate::steps::Steps;
-use crate::{demo, deny, structure, test, units};
+use crate::test::{PREPARING, Tests};
+use crate::{demo, deny, structure, units};
 
 const COLLECTORS: [&str; 6] = ["modbus", "opcua", "log", "mqtt", "syslog", "sql"];
 const DENIED: [&str; 3] = ["--", "-D", "warnings"];
@@ -11,16 +12,13 @@ const DENIED: [&str; 3] = ["--", "-D", "warnings"];
 /// Runs all steps, prints their times and, last, cargo's own test results.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut steps = Steps::default();
-    let mut results = String::new();
-    let outcome = all(&mut steps, &mut results);
-    println!("\n{}", steps.table());
-    if !results.is_empty() {
-        println!("{results}");
-    }
+    let mut tests = Tests::new(Wish::All);
+    let outcome = all(&mut steps, &mut tests);
+    println!("\n{}\n{}", steps.table(), tests.closing());
     outcome
 }
 
-fn all(steps: &mut Steps, results: &mut String) -> anyhow::Result<()> {
+fn all(steps: &mut Steps, tests: &mut Tests) -> anyhow::Result<()> {
     steps.step("format", || Command::cargo().args(["fmt", "--all", "--check"]).run())?;
     steps.step("structure", structure::run)?;
     steps.step("units", units::run)?;
@@ -38,6 +36,9 @@ fn all(steps: &mut Steps, results: &mut String) -> anyhow::Result<()> {
         let command = Command::cargo().args(["doc", "--workspace", "--no-deps"]);
         command.env("RUSTDOCFLAGS", "-Dwarnings").run()
     })?;
-    *results = test::results(Wish::All, steps)?;
-    steps.step("the demo, once", demo::run)
+    tests.built(steps)?;
+    tests.alone(steps)?;
+    // The demo has days of its own; tests with foreign software have those of this machine, and want it for themselves.
+    steps.beside((PREPARING, || tests.prepare()), ("the demo, once", demo::run))?;
+    tests.with_foreign(steps)
 }

@@ -15,10 +15,9 @@ const EXPECTED: [(&str, &str, Option<&str>); 3] = [
 
 /// `cargo demo -- --once --json`.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let mut lines = Vec::new();
-    Command::cargo()
-        .args(["demo", "--", "--once", "--json"])
-        .run_seeing(|line| lines.push(line.to_owned()))?;
+    let said = Command::cargo().args(["demo", "--", "--once", "--json"]).output()?;
+    println!("{said}");
+    let lines: Vec<_> = said.lines().map(str::to_owned).collect();
     check(&lines)
 }
 

@@ -15,50 +15,88 @@ use crate::tree;
 /// Runs the tests and prints cargo's own result lines once more at the end.
 pub(crate) fn run(wish: Wish) -> anyhow::Result<()> {
     let mut steps = Steps::default();
-    let results = results(wish, &mut steps);
-    println!("\n{}\n{}", steps.table(), results?);
-    Ok(())
+    let mut tests = Tests::new(wish);
+    let outcome = all(&mut steps, &mut tests);
+    println!("\n{}\n{}", steps.table(), tests.closing());
+    outcome
 }
 
-/// Runs the tests, all of them even where one fails; returns the closing lines.
-pub(crate) fn results(wish: Wish, steps: &mut Steps) -> anyhow::Result<String> {
-    let mut tally = Tally::default();
-    steps.step("programs and tests built", || {
-        // Whole-road tests start programs; `cargo test` builds only those of packages under test.
-        Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
-        Command::cargo().args(["test", "--workspace", "--no-run"]).run()
-    })?;
-    steps.step("tests that need nothing", || {
-        let command = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]);
-        command.run_seeing(|line| tally.see(line))
-    })?;
-    let mut foreign = Foreign::default();
-    steps.step("foreign software fetched and built", || {
-        foreign = Foreign::prepare(wish);
-        Ok(())
-    })?;
-    if wish == Wish::None {
-        println!("skipped: all tests against foreign software (--no-foreign)");
-        return Ok(tally.closing(&foreign));
+fn all(steps: &mut Steps, tests: &mut Tests) -> anyhow::Result<()> {
+    tests.built(steps)?;
+    tests.alone(steps)?;
+    steps.step(PREPARING, || tests.prepare())?;
+    tests.with_foreign(steps)
+}
+
+/// The step before the tests with foreign software.
+pub(crate) const PREPARING: &str = "foreign software fetched and built";
+
+/// The tests, in their parts.
+pub(crate) struct Tests {
+    wish: Wish,
+    foreign: Foreign,
+    tally: Tally,
+}
+
+impl Tests {
+    pub(crate) fn new(wish: Wish) -> Self {
+        Self { wish, foreign: Foreign::default(), tally: Tally::default() }
     }
-    let missing: Vec<_> = foreign.missing().collect();
-    for (program, why) in &missing {
-        println!("skipped: tests with {}: {why}", program.word());
+
+    /// Builds the programs, which whole-road tests start, and the tests. `cargo test` would build only the programs of the
+    /// package under test.
+    pub(crate) fn built(&self, steps: &mut Steps) -> anyhow::Result<()> {
+        steps.step("programs and tests built", || {
+            Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
+            Command::cargo().args(["test", "--workspace", "--no-run"]).run()
+        })
     }
-    if wish == Wish::All {
-        if let Some((program, why)) = missing.first() {
-            bail!("{} is required: {why}", program.word());
+
+    /// Runs the tests that need nothing, all of them even where one fails.
+    pub(crate) fn alone(&mut self, steps: &mut Steps) -> anyhow::Result<()> {
+        let tally = &mut self.tally;
+        steps.step("tests that need nothing", || {
+            let command = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]);
+            command.run_seeing(|line| tally.see(line))
+        })
+    }
+
+    /// Looks for foreign software, as far as it is wished for.
+    pub(crate) fn prepare(&mut self) -> anyhow::Result<()> {
+        self.foreign = Foreign::prepare(self.wish);
+        if self.wish == Wish::None {
+            println!("skipped: all tests against foreign software (--no-foreign)");
+            return Ok(());
         }
-        every_program_is_used(&listed(&foreign)?)?;
+        for (program, why) in self.foreign.missing() {
+            println!("skipped: tests with {}: {why}", program.word());
+        }
+        if self.wish == Wish::All {
+            if let Some((program, why)) = self.foreign.missing().next() {
+                bail!("{} is required: {why}", program.word());
+            }
+            every_program_is_used(&listed(&self.foreign)?)?;
+        }
+        Ok(())
     }
-    let skips = missing.iter().flat_map(|(program, _)| ["--skip", program.word()]);
-    // By name, so that what is ignored for another reason (measurements, makers of vectors) stays so.
-    let words = Program::ALL.map(Program::word);
-    steps.step("tests with foreign software", || {
-        let command = ignored(&foreign).args(["--", "--ignored"]).args(words).args(skips);
-        command.run_seeing(|line| tally.see(line))
-    })?;
-    Ok(tally.closing(&foreign))
+
+    /// Runs the tests with the foreign software that was found.
+    pub(crate) fn with_foreign(&mut self, steps: &mut Steps) -> anyhow::Result<()> {
+        if self.wish == Wish::None {
+            return Ok(());
+        }
+        let skips = self.foreign.missing().flat_map(|(program, _)| ["--skip", program.word()]);
+        // By name, so that what is ignored for another reason (measurements, makers of vectors) stays so.
+        let words = Program::ALL.map(Program::word);
+        let command = ignored(&self.foreign).args(["--", "--ignored"]).args(words).args(skips);
+        let tally = &mut self.tally;
+        steps.step("tests with foreign software", || command.run_seeing(|line| tally.see(line)))
+    }
+
+    /// Cargo's result lines, their sum and what was skipped.
+    pub(crate) fn closing(&self) -> String {
+        self.tally.closing(&self.foreign)
+    }
 }
 
 /// The ignored tests, and no documentation examples: `ignore` means something else there.
