@@ -80,10 +80,23 @@ impl LogKey {
         &self.verifier
     }
 
+    /// Signs the list of an evidence bundle's files, as a C2SP signed note.
+    ///
+    /// # Panics
+    /// When it is no such list: this key signs nothing that could be taken for something else.
+    pub fn sign_bundle(&self, list: &str) -> String {
+        assert!(list.starts_with("inuse/v1/bundle\n"), "the list of a bundle");
+        self.note(list.as_bytes())
+    }
+
     /// Signs the head of a tree: a C2SP tlog-checkpoint.
     pub(crate) fn sign(&self, size: u64, root: Hash) -> String {
         let text = Checkpoint::new(&self.origin, size, root, "").expect("the origin was checked").to_bytes();
-        let mut note = Note::new(&text, &[]).expect("a checkpoint is the text of a note");
+        self.note(&text)
+    }
+
+    fn note(&self, text: &[u8]) -> String {
+        let mut note = Note::new(text, &[]).expect("it is text that ends with a line");
         note.add_sigs(&[&self.signer]).expect("the signer's name was checked and Ed25519 always signs");
         String::from_utf8(note.to_bytes()).expect("a note is text")
     }

@@ -20,6 +20,14 @@ pub use board::{Board, Plan};
 mod source;
 mod words;
 
+/// A firm's assessment with the versions of its rules, as `/api/firms/<id>` gives it.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn assessment_json(firm: &Firm) -> Result<String, serde_json::Error> {
+    api::firm(firm)
+}
+
 pub use http::router;
 pub use lang::Lang;
 pub use source::{ChainFacts, Firm, Gateway, LogFacts, MAX_DAY, Names, Source, SourceError, SourceStrip};

@@ -7,6 +7,8 @@
 //! Everything read from outside is bounded before it is allocated, and what was signed is never encoded again.
 
 pub mod answer;
+#[cfg(feature = "bundle")]
+pub mod bundle;
 pub mod catalogue;
 pub mod envelope;
 pub mod features;

@@ -141,6 +141,24 @@ pub fn proof_text(index: u64, path: &[[u8; 32]], checkpoint: &str) -> String {
     text
 }
 
+/// The receipt as one text: a C2SP tlog-proof whose extra data is the log entry.
+pub fn receipt_text(receipt: &wire::Receipt) -> String {
+    let rest = receipt.proof.strip_prefix(FIRST_LINE).unwrap_or(&receipt.proof);
+    format!("{FIRST_LINE}\nextra {}{rest}", BASE64.encode(&receipt.entry))
+}
+
+/// Reads a receipt from its text.
+///
+/// # Errors
+/// When it is not one; what it shows is checked by [`check_receipt`].
+pub fn parse_receipt_text(text: &str) -> Result<wire::Receipt, ReceiptError> {
+    let wrong = ReceiptError::Unreadable;
+    let rest = text.strip_prefix(FIRST_LINE).and_then(|rest| rest.strip_prefix("\nextra "));
+    let (entry, rest) = rest.and_then(|rest| rest.split_once('\n')).ok_or(wrong("it has no log entry"))?;
+    let entry = BASE64.decode(entry.as_bytes()).map_err(|_| wrong("its log entry is not base64"))?;
+    Ok(wire::Receipt { entry, proof: format!("{FIRST_LINE}\n{rest}") })
+}
+
 /// Checks a receipt: the log key signed the checkpoint, the entry stands at its place in that tree, and it is the
 /// entry of `expected`. `log_key` is the log's verifier key text (`name+hash+key`), pinned at enrolment.
 ///
@@ -226,25 +244,31 @@ fn parse_proof(text: &str) -> Result<(u64, Vec<Hash>, &str), ReceiptError> {
     Ok((index, path, checkpoint))
 }
 
+/// The log key of the tests: the C2SP text forms of a key made from a fixed seed, secret and public.
+#[cfg(test)]
+pub(crate) fn test_key() -> (String, String) {
+    use sha2::{Digest as _, Sha256};
+    let seed = [5_u8; 32];
+    let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+    let mut typed = vec![1_u8];
+    typed.extend_from_slice(public.as_bytes());
+    let id = Sha256::new().chain_update(b"test.log\n").chain_update(&typed).finalize();
+    let id = data_encoding::HEXLOWER.encode(&id[..4]);
+    let mut secret = vec![1_u8];
+    secret.extend_from_slice(&seed);
+    let secret = format!("PRIVATE+KEY+test.log+{id}+{}", BASE64.encode(&secret));
+    (secret, format!("test.log+{id}+{}", BASE64.encode(&typed)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use signed_note::StandardSigner;
     use tlog_tiles::node_hash;
 
-    /// The log key of the tests: the C2SP text form of a key made from a fixed seed.
     fn log_key() -> (StandardSigner, String) {
-        use sha2::{Digest as _, Sha256};
-        let seed = [5_u8; 32];
-        let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
-        let mut typed = vec![1_u8];
-        typed.extend_from_slice(public.as_bytes());
-        let id = Sha256::new().chain_update(b"test.log\n").chain_update(&typed).finalize();
-        let id = data_encoding::HEXLOWER.encode(&id[..4]);
-        let mut secret = vec![1_u8];
-        secret.extend_from_slice(&seed);
-        let skey = format!("PRIVATE+KEY+test.log+{id}+{}", BASE64.encode(&secret));
-        (StandardSigner::new(&skey).unwrap(), format!("test.log+{id}+{}", BASE64.encode(&typed)))
+        let (secret, public) = test_key();
+        (StandardSigner::new(&secret).unwrap(), public)
     }
 
     fn entry(seq: u64) -> LogEntry {
@@ -335,6 +359,19 @@ mod tests {
         for (before, after, path) in wrong {
             let error = ReceiptError::NotConsistent { before: before.size, size: after.size };
             assert_eq!(check_consistency(&before, &after, &path), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_the_same_after_its_text_and_a_text_without_an_entry_is_none() {
+        let (receipt, vkey) = receipt();
+        let text = receipt_text(&receipt);
+        assert_eq!(parse_receipt_text(&text), Ok(receipt.clone()));
+        // Whoever knows tlog-proofs and not us passes over the entry.
+        assert_eq!(parse_proof(&text).unwrap(), parse_proof(&receipt.proof).unwrap());
+        check_receipt(&parse_receipt_text(&text).unwrap(), EntryId([2; 32]), &vkey).unwrap();
+        for wrong in ["", &receipt.proof, &text.replace("extra ", "extra !")] {
+            assert!(parse_receipt_text(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -9,6 +9,7 @@
 //! default TLS provider (two are compiled in, rmqtt brings the second).
 
 pub mod broker;
+pub mod bundle;
 pub mod ca;
 pub mod commands;
 pub mod compose;

@@ -31,6 +31,17 @@ enum Command {
     /// Gateways' keys.
     #[command(subcommand)]
     Agent(Agent),
+    /// Writes a firm's evidence into one file that `inuse-verify` checks without a network. Safe while the server runs.
+    Bundle {
+        /// Id of the firm.
+        id: String,
+        /// The file, which must not exist yet; its name ends in .inuse by custom.
+        #[arg(long)]
+        out: PathBuf,
+        /// An opening that its gateway gave; may be named several times.
+        #[arg(long, value_name = "FILE")]
+        opening: Vec<PathBuf>,
+    },
     /// Prints the whole effective configuration.
     Config,
     /// Says all that is wrong with configuration, profiles and firms.
@@ -96,6 +107,9 @@ async fn perform(cli: Cli, context: Context) -> anyhow::Result<Exit> {
         Command::Project(Project::List) => say(&commands::list_projects(&config, &*clock)?)?,
         Command::Agent(Agent::Revoke { id, reason }) => {
             say(&commands::revoke_agent(&config, &id, &reason, &*clock)?)?;
+        }
+        Command::Bundle { id, out, opening } => {
+            say(&server::bundle::make(&config, &id, &opening, &out, &clock)?.to_string())?;
         }
         Command::Config => say(&config.to_string())?,
         Command::Check => say(&commands::check(&config)?)?,

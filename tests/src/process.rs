@@ -108,9 +108,19 @@ impl Program {
     /// # Errors
     /// When it cannot be started or does not end.
     pub async fn run(&self, args: &[&str], config: &Path) -> anyhow::Result<Ended> {
+        let config = config.display().to_string();
+        let args: Vec<_> = args.iter().copied().chain(["--config", &config]).collect();
+        self.run_alone(&args).await
+    }
+
+    /// As [`Program::run`], for a program without a configuration.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub async fn run_alone(&self, args: &[&str]) -> anyhow::Result<Ended> {
         let name = &self.name;
         let mut command = self.command();
-        command.args(args).arg("--config").arg(config).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
         let ran = tokio::time::timeout(PATIENCE, command.output());
         let ran = ran.await.with_context(|| format!("{name} {args:?} does not end"))??;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -4,6 +4,8 @@
 //! the key enrolled for a gateway committed to these bytes, and the log whose key is given had them at the place and
 //! time the receipt says. It says nothing about whether a factory used its systems.
 
+pub mod bundle;
+
 use proof::log::{Outcome, Receipt, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
 use proof::wire::leaf::What;

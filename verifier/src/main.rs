@@ -1,4 +1,4 @@
-//! `inuse-verify`: envelope and receipt in, yes, no or incomplete out.
+//! `inuse-verify`: a bundle, or envelope and receipt, in; yes, no or incomplete out.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -6,16 +6,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use verifier::bundle::{Mark, Report};
 use verifier::{Evidence, verify};
 
-/// Checks one envelope with its receipt, offline.
+/// Checks an evidence bundle, or one envelope with its receipt, offline.
 ///
 /// Exit code 0: valid. 1: invalid. 2: valid as far as it goes, and something needed was not given. 64: usage.
 #[derive(Debug, Parser)]
 #[command(name = "inuse-verify", version)]
 struct Cli {
-    /// The envelope, as downloaded.
-    envelope: PathBuf,
+    /// The bundle (.inuse), or the envelope as downloaded.
+    evidence: PathBuf,
     /// Its receipt, as downloaded.
     #[arg(long)]
     receipt: Option<PathBuf>,
@@ -31,6 +32,15 @@ struct Cli {
     /// A past reading or record that the gateway opened.
     #[arg(long)]
     opening: Option<PathBuf>,
+    /// Language of what is said of a bundle.
+    #[arg(long, default_value = "zh")]
+    lang: Lang,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Lang {
+    Zh,
+    En,
 }
 
 /// Wrong command line or unreadable file, after sysexits.h.
@@ -56,7 +66,21 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<u8> {
-    let envelope = read(&cli.envelope)?;
+    let log_key = match &cli.log_key {
+        Some(text) if text.contains('+') => Some(text.clone()),
+        Some(path) => Some(String::from_utf8(read(Path::new(path))?).context("--log-key is not text")?),
+        None => None,
+    };
+    let evidence = read_up_to(&cli.evidence, MAX_BUNDLE)?;
+    if evidence.get(257..262) == Some(b"ustar") {
+        let alone = cli.receipt.is_none() && cli.key.is_none() && cli.use_rows.is_none();
+        anyhow::ensure!(
+            alone && cli.opening.is_none(),
+            "a bundle has receipts, keys and openings of its own: give --log-key alone"
+        );
+        return say(&verifier::bundle::check(&evidence, log_key.as_deref()), cli.lang);
+    }
+    let envelope = evidence;
     let receipt = cli.receipt.as_deref().map(read).transpose()?;
     let use_rows = cli.use_rows.as_deref().map(read).transpose()?;
     let opening = cli.opening.as_deref().map(read).transpose()?;
@@ -66,11 +90,6 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         .map(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(hex.trim().as_bytes()))
         .transpose()
         .context("--key is not hex")?;
-    let log_key = match &cli.log_key {
-        Some(text) if text.contains('+') => Some(text.clone()),
-        Some(path) => Some(String::from_utf8(read(Path::new(path))?).context("--log-key is not text")?),
-        None => None,
-    };
     let answer = verify(&Evidence {
         envelope: &envelope,
         receipt: receipt.as_deref(),
@@ -94,17 +113,57 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
     Ok(answer.verdict.exit_code())
 }
 
-/// Reads a file of at most 4 MiB: nothing that is checked here is larger.
-/// Longest file read, bytes.
+/// What was found of a bundle, a line each.
+fn say(report: &Report, lang: Lang) -> anyhow::Result<u8> {
+    let mut out = std::io::stdout().lock();
+    for line in &report.lines {
+        let (mark, text) = match lang {
+            Lang::Zh => (zh(line.mark), &line.zh),
+            Lang::En => (en(line.mark), &line.en),
+        };
+        writeln!(out, "{mark} {text}")?;
+    }
+    writeln!(out, "{}", report.verdict.words())?;
+    Ok(report.verdict.exit_code())
+}
+
+fn zh(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Holds => "成立    ",
+        Mark::Wrong => "不成立  ",
+        Mark::Missing => "缺少    ",
+        Mark::Says => "须知    ",
+        Mark::CannotTell => "无法得知",
+    }
+}
+
+fn en(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Holds => "ok         ",
+        Mark::Wrong => "FAILED     ",
+        Mark::Missing => "missing    ",
+        Mark::Says => "note       ",
+        Mark::CannotTell => "cannot tell",
+    }
+}
+
+/// Longest bundle read, bytes: 180 days of some gateways are less than a tenth of it.
+const MAX_BUNDLE: u64 = 1 << 30;
+
+/// Longest other file read, bytes: nothing that is checked here is larger.
 const MAX_FILE: u64 = 4 << 20;
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read_up_to(path, MAX_FILE)
+}
+
+fn read_up_to(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     let doing = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .with_context(doing)?;
-    let fits = bytes.len() as u64 <= MAX_FILE;
+    let fits = bytes.len() as u64 <= most;
     anyhow::ensure!(fits, "{} is larger than anything that can be checked", path.display());
     Ok(bytes)
 }

@@ -56,6 +56,22 @@ impl Reader {
         }
     }
 
+    /// Asks several questions of one state of the ledger, whatever is recorded meanwhile. While it lasts, the write-ahead
+    /// log cannot be carried over: seconds, not hours.
+    ///
+    /// # Errors
+    /// What the questions answer.
+    pub fn at_once<T, E: From<LedgerError>>(
+        &self,
+        questions: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Never committed: nothing is written.
+        let state = self.connection.unchecked_transaction().doing("begin to read")?;
+        let answer = questions(self);
+        drop(state);
+        answer
+    }
+
     pub(super) fn checkpoint_size(&self) -> Result<u64, LedgerError> {
         self.connection
             .prepare_cached("SELECT size FROM log")

@@ -1,0 +1,182 @@
+//! Makes the evidence bundle of a firm: what `inuse-verify` checks without a network.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use daemon::Clock;
+use ledger::{Agent, Entry, Read as _, Reader, Readers};
+use portal::Source as _;
+use proof::bundle::{Enrolment, Writer, names, place};
+use proof::log::receipt_text;
+use proof::{EntryId, Opening};
+
+use crate::compose::LEDGER;
+use crate::config::ServerConfig;
+use crate::log_key;
+use crate::pages::Pages;
+
+/// Entries read at a time.
+const BATCH: u32 = 2_000;
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Envelopes, each with its receipt.
+    pub envelopes: usize,
+    /// Openings.
+    pub openings: usize,
+    /// The file's length, bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { envelopes, openings, bytes } = self;
+        writeln!(f, "{envelopes} envelopes with their receipts, {openings} openings, {bytes} bytes")
+    }
+}
+
+/// Writes the bundle of a firm into a new file. The same ledger, assessment and openings give the same bytes.
+///
+/// # Errors
+/// When there is no such firm, an opening is of none of its windows, or something cannot be read or written; the file
+/// is not left behind then.
+pub fn make(
+    config: &ServerConfig,
+    firm: &str,
+    openings: &[PathBuf],
+    out: &Path,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Made> {
+    let path = config.data.join(LEDGER);
+    ensure!(path.exists(), "there is no ledger at {}", path.display());
+    let key = log_key::open(&config.data, &config.origin)?;
+    let assessment = assessment(config, firm, &path, key.verifier(), clock)?;
+    let reader = Reader::open(&path)?;
+    let file = OpenOptions::new().write(true).create_new(true).open(out);
+    let file = file.with_context(|| format!("could not make {}", out.display()))?;
+    let made = reader.at_once(|reader| {
+        let contents = Contents { reader, agents: reader.agents(Some(firm))?, assessment, openings };
+        contents.write(file, key.verifier(), |list| key.sign_bundle(list))
+    });
+    made.inspect_err(|_| {
+        // What was begun is of no use to anybody.
+        drop(std::fs::remove_file(out));
+    })
+    .with_context(|| format!("could not make {}", out.display()))
+}
+
+fn assessment(
+    config: &ServerConfig,
+    firm: &str,
+    ledger: &Path,
+    log_vkey: &str,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<String> {
+    let readers = Readers::open(ledger, 1)?;
+    let pages = Pages::build(config, &readers, log_vkey, clock)?;
+    pages.refresh()?;
+    let Some(firm) = pages.firm(firm)? else {
+        bail!("there is no firm `{firm}` in {}", config.projects.display())
+    };
+    Ok(portal::assessment_json(&firm)?)
+}
+
+struct Contents<'a> {
+    reader: &'a Reader,
+    agents: Vec<Agent>,
+    assessment: String,
+    openings: &'a [PathBuf],
+}
+
+impl Contents<'_> {
+    /// Files in the order of their names.
+    fn write(self, file: File, log_vkey: &str, sign: impl FnOnce(&str) -> String) -> anyhow::Result<Made> {
+        let mut agents: BTreeMap<String, &Agent> = BTreeMap::new();
+        agents.extend(self.agents.iter().map(|agent| (agent.id.to_string(), agent)));
+        ensure!(!agents.is_empty(), "the firm has no gateway");
+        let openings = self.opened(&agents)?;
+        let mut bundle = Writer::new(BufWriter::new(file));
+        bundle.add(names::README, README.as_bytes())?;
+        for (name, agent) in &agents {
+            let enrolment = Enrolment {
+                agent: agent.id,
+                project: agent.project.clone(),
+                key: agent.key.to_bytes(),
+                epoch: agent.epoch,
+                enrolled_ms: agent.enrolled_ms,
+                revoked_ms: agent.revoked.as_ref().map(|revoked| revoked.at_ms),
+            };
+            bundle.add(&format!("{}{name}", names::ENROLMENT), enrolment.text().as_bytes())?;
+        }
+        let mut receipts = BTreeMap::new();
+        for agent in agents.values() {
+            for entry in self.entries(agent)? {
+                let name = place(agent.id, entry.seq, entry.entry);
+                bundle.add(&format!("{}{name}.env", names::ENVELOPES), &entry.envelope)?;
+                receipts.insert(name, entry.entry);
+            }
+        }
+        for (name, bytes) in &openings {
+            bundle.add(&format!("{}{name}", names::OPENINGS), bytes)?;
+        }
+        let policy = format!("log {log_vkey}\nquorum none\n");
+        bundle.add(names::POLICY, policy.as_bytes())?;
+        for (name, entry) in &receipts {
+            let text = self.receipt(*entry)?;
+            bundle.add(&format!("{}{name}.tlog-proof", names::RECEIPTS), text.as_bytes())?;
+        }
+        bundle.add(names::VERDICT, self.assessment.as_bytes())?;
+        let file = bundle.end(sign)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok(Made { envelopes: receipts.len(), openings: openings.len(), bytes: file.metadata()?.len() })
+    }
+
+    /// All entries of a gateway, in the order of their names: by sequence, then by id.
+    fn entries(&self, agent: &Agent) -> anyhow::Result<Vec<Entry>> {
+        let (mut entries, mut from) = (Vec::new(), 0);
+        loop {
+            let batch = self.reader.entries(Some(agent.id), from, BATCH)?;
+            let Some(last) = batch.last() else { break };
+            from = last.index + 1;
+            entries.extend(batch.into_iter().map(|entry| Entry { use_rows: None, ..entry }));
+        }
+        entries.sort_by_key(|entry| (entry.seq, entry.entry));
+        Ok(entries)
+    }
+
+    fn receipt(&self, entry: EntryId) -> anyhow::Result<String> {
+        let found = self.reader.find(entry)?;
+        let found = found.with_context(|| format!("entry {entry} is gone from the ledger"))?;
+        Ok(receipt_text(&found.receipt))
+    }
+
+    /// The openings by the place of their leaf.
+    fn opened(&self, agents: &BTreeMap<String, &Agent>) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+        let mut openings = BTreeMap::new();
+        for path in self.openings {
+            let doing = || format!("{} is no opening of this firm", path.display());
+            let mut bytes = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(proof::bundle::MAX_FILE).read_to_end(&mut bytes))
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let opening = Opening::read(&bytes).with_context(doing)?;
+            let known = agents.contains_key(&opening.agent.to_string());
+            let entries = self.reader.entries_of(opening.agent, opening.seq)?;
+            let entry = entries.iter().find(|entry| known && entry.entry == opening.entry);
+            let entry =
+                entry.context("its window was not received from a gateway of it").with_context(doing)?;
+            opening.check(&proof::Envelope::parse(&entry.envelope)?).with_context(doing)?;
+            let name = place(opening.agent, opening.seq, opening.entry).replace('/', "-");
+            openings.insert(format!("{name}-{:07}.opening", opening.index), opening.encode());
+        }
+        Ok(openings)
+    }
+}
+
+const README: &str = include_str!("bundle/README.txt");

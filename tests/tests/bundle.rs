@@ -1,0 +1,247 @@
+//! The evidence bundle: made by the server, checked by the verifier without it. Nothing that was changed in it is
+//! accepted, whoever changed it, and what is missing is said.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::Context as _;
+use jiff::civil::date;
+use ledger::LogKey;
+use proof::bundle::{Files, Writer};
+use tests::plant::firm::demo_firms;
+use tests::process::{Ended, Program, run};
+use tests::site::{Site, seconds};
+use verifier::Verdict;
+use verifier::bundle::{Mark, Report, check};
+
+/// A firm's night, and its bundle.
+struct Made {
+    site: Site,
+    bundle: Vec<u8>,
+    key: LogKey,
+    folder: tempfile::TempDir,
+}
+
+impl Made {
+    /// Of the first minutes, with an opening.
+    async fn after(secs: i64) -> anyhow::Result<Self> {
+        let firm = demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0);
+        let id = firm.id;
+        let mut site = Site::start(firm).await?;
+        site.run_to(secs).await?;
+        site.outbox_empties().await?;
+        let folder = tempfile::tempdir()?;
+        let opening = folder.path().join("leaf.opening");
+        let out = opening.display().to_string();
+        let args = ["show", "--seq", "2", "--leaf", "0", "--out", &out];
+        let shown = run("inuse-agent", &args, site.agent_config()).await?;
+        anyhow::ensure!(shown.code == Some(0), "{shown:?}");
+        let config = site.data().with_file_name("server.toml");
+        let bundle = folder.path().join("firm.inuse");
+        let made = async |name: &str| {
+            let out = folder.path().join(name).display().to_string();
+            run(
+                "inuse-server",
+                &["bundle", id, "--out", &out, "--opening", &opening.display().to_string()],
+                &config,
+            )
+            .await
+        };
+        let first = made("firm.inuse").await?;
+        anyhow::ensure!(first.code == Some(0) && first.out.contains("1 openings"), "{first:?}");
+        let again = made("firm.inuse").await?;
+        anyhow::ensure!(again.code == Some(1), "a file that exists is not written over: {again:?}");
+        let origin = site.city()?.config().origin.clone();
+        let key = server::log_key::open(&site.data(), &origin)?;
+        let bundle = fs::read(bundle)?;
+        Ok(Self { site, bundle, key, folder })
+    }
+
+    fn files(&self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+        let files = Files::read(&self.bundle)?;
+        let file = |name: &str| Some((name.to_owned(), files.get(&self.bundle, name)?.to_vec()));
+        Ok(files.names().filter_map(file).collect())
+    }
+
+    /// What the log's own key says is the bundle, with other files.
+    fn with(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> anyhow::Result<Report> {
+        let mut files = self.files()?;
+        change(&mut files);
+        let mut writer = Writer::new(Vec::new());
+        for (name, bytes) in &files {
+            writer.add(name, bytes)?;
+        }
+        let bundle = writer.end(|list| self.key.sign_bundle(list))?;
+        Ok(check(&bundle, Some(self.key.verifier())))
+    }
+
+    async fn verify(&self, args: &[&str]) -> anyhow::Result<Ended> {
+        let bundle = self.folder.path().join("firm.inuse");
+        let args: Vec<_> =
+            [bundle.to_str().context("a name")?].into_iter().chain(args.iter().copied()).collect();
+        Program::shipped("inuse-verify")?.run_alone(&args).await
+    }
+
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.site.stop_gateway().await?;
+        self.site.end().await
+    }
+}
+
+fn says(report: &Report, mark: Mark, text: &str) -> bool {
+    report.lines.iter().any(|line| line.mark == mark && line.en.contains(text) && !line.zh.is_empty())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_firms_bundle_is_valid_offline_with_the_logs_key_and_not_without_it() -> anyhow::Result<()> {
+    let made = Made::after(seconds(3, 5, 0)).await?;
+    let key = made.key.verifier().to_owned();
+    let valid = made.verify(&["--log-key", &key]).await?;
+    assert!(valid.code == Some(0) && valid.out.contains("有效 VALID"), "{valid:?}");
+    for words in [
+        "信封 19 份由注册密钥签名，回执 19 份成立",
+        "序号 1 至 19 前后相接",
+        "开示 1 份",
+        "无法得知 观测本身是否真实",
+    ] {
+        assert!(valid.out.contains(words), "{words}: {}", valid.out);
+    }
+    let english = made.verify(&["--log-key", &key, "--lang", "en"]).await?;
+    assert!(
+        english.out.contains("19 envelopes are signed by enrolled keys, 19 receipts hold"),
+        "{}",
+        english.out
+    );
+    let without = made.verify(&[]).await?;
+    assert!(without.code == Some(2) && without.out.contains("不完整 INCOMPLETE"), "{without:?}");
+    let (other, _) = LogKey::from_seed(made.key.origin(), &[9; 32])?;
+    let wrong = made.verify(&["--log-key", other.verifier()]).await?;
+    assert!(wrong.code == Some(1) && wrong.out.contains("不是另行给出的那一个"), "{wrong:?}");
+    let usage = made.verify(&["--key", &"00".repeat(32)]).await?;
+    assert_eq!(usage.code, Some(64), "{usage:?}");
+    assert_eq!(made.with(|_| {})?.verdict, Verdict::Valid, "made again it is the same");
+
+    // Nothing of it holds for a firm that does not exist.
+    let config = made.site.data().with_file_name("server.toml");
+    let nobody = made.folder.path().join("nobody.inuse");
+    let refused =
+        run("inuse-server", &["bundle", "nobody", "--out", &nobody.display().to_string()], &config).await?;
+    assert!(refused.code == Some(1) && refused.err.contains("there is no firm `nobody`"), "{refused:?}");
+    assert!(!nobody.exists());
+    made.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_byte_of_a_bundle_can_be_another() -> anyhow::Result<()> {
+    let made = Made::after(seconds(0, 25, 0)).await?;
+    let key = made.key.verifier().to_owned();
+    assert_eq!(check(&made.bundle, Some(&key)).verdict, Verdict::Valid);
+    let mut bundle = made.bundle.clone();
+    for at in 0..bundle.len() {
+        for bit in [0x01, 0x20, 0x80] {
+            bundle[at] ^= bit;
+            let report = check(&bundle, Some(&key));
+            assert_eq!(report.verdict, Verdict::Invalid, "byte {at}, bit {bit:02x}: {:?}", report.lines);
+            bundle[at] ^= bit;
+        }
+    }
+    made.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_one_who_signs_bundles_leaves_out_or_puts_in_is_said_all_the_same() -> anyhow::Result<()> {
+    let made = Made::after(seconds(1, 5, 0)).await?;
+    let files = made.files()?;
+    let below = |folder: &str| -> Vec<String> {
+        files.keys().filter(|name| name.starts_with(folder)).cloned().collect()
+    };
+    let (envelopes, receipts) = (below("envelopes/"), below("receipts/"));
+    assert_eq!((envelopes.len(), receipts.len()), (7, 7));
+    let enrolment = below("enrolment/").remove(0);
+    let opening = below("openings/").remove(0);
+
+    let missing = |report: &Report, text: &str| {
+        assert_eq!(report.verdict, Verdict::Incomplete, "{:?}", report.lines);
+        assert!(says(report, Mark::Missing, text), "{text}: {:?}", report.lines);
+    };
+    missing(
+        &made.with(|files| {
+            files.remove(&envelopes[3]);
+            files.remove(&receipts[3]);
+        })?,
+        "lacks sequences 4 to 4",
+    );
+    missing(&made.with(|files| drop(files.remove(&receipts[3])))?, "has no receipt");
+    missing(&made.with(|files| drop(files.remove("verdict.json")))?, "verdict.json is not there");
+    missing(&made.with(|files| drop(files.remove("README.txt")))?, "README.txt is not there");
+    let report = made.with(|files| {
+        files.remove(&envelopes[0]);
+        files.remove(&receipts[0]);
+    })?;
+    assert!(says(&report, Mark::Says, "begins at sequence 2"), "{:?}", report.lines);
+
+    let wrong = |report: &Report, text: &str| {
+        assert_eq!(report.verdict, Verdict::Invalid, "{:?}", report.lines);
+        assert!(says(report, Mark::Wrong, text), "{text}: {:?}", report.lines);
+    };
+    wrong(&made.with(|files| drop(files.remove(&envelopes[3])))?, "has no envelope");
+    wrong(
+        &made.with(|files| {
+            let swapped = files[&receipts[4]].clone();
+            files.insert(receipts[3].clone(), swapped);
+        })?,
+        "receipt is for another entry",
+    );
+    wrong(
+        &made.with(|files| {
+            let other = files[&envelopes[4]].clone();
+            files.insert(envelopes[3].clone(), other);
+        })?,
+        "its name is not that of its content",
+    );
+    wrong(&made.with(|files| drop(files.remove(&enrolment)))?, "its gateway's enrolment is not there");
+    wrong(
+        &made.with(|files| {
+            let text = String::from_utf8(files[&enrolment].clone()).unwrap_or_default();
+            let key = text.lines().nth(2).unwrap_or_default().to_owned();
+            let other = proof::SigningKey::from_seed(&[1; 32]).verify_key().to_bytes();
+            let other = format!("key {}", data_encoding::HEXLOWER.encode(&other));
+            files.insert(enrolment.clone(), text.replace(&key, &other).into_bytes());
+        })?,
+        "signature",
+    );
+    wrong(
+        &made.with(|files| drop(files.insert("notes.txt".to_owned(), b"trust me".to_vec())))?,
+        "is no file of a bundle",
+    );
+    wrong(
+        &made.with(|files| {
+            let (other, _) =
+                LogKey::from_seed(made.key.origin(), &[9; 32]).unwrap_or_else(|_| unreachable!());
+            files
+                .insert("policy".to_owned(), format!("log {}\nquorum none\n", other.verifier()).into_bytes());
+        })?,
+        "is not the one that was given",
+    );
+    wrong(
+        &made.with(|files| {
+            files.remove(&envelopes[1]);
+            files.remove(&receipts[1]);
+        })?,
+        "its window is not in the bundle",
+    );
+    wrong(
+        &made.with(|files| {
+            let bytes = files.get_mut(&opening).map(|bytes| bytes.len()).unwrap_or_default();
+            if let Some(file) = files.get_mut(&opening) {
+                file[bytes - 1] ^= 1;
+            }
+        })?,
+        "does not hold",
+    );
+    wrong(
+        &made.with(|files| drop(files.insert("policy".to_owned(), b"log\n".to_vec())))?,
+        "policy is missing or not understood",
+    );
+    made.end().await
+}

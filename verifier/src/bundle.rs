@@ -1,0 +1,524 @@
+//! Checks an evidence bundle, offline, and says in two languages what was checked, what is missing, and what no check
+//! can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proof::bundle::{Enrolment, Files, names, place};
+use proof::log::{Outcome, Receipt, check_receipt, parse_receipt_text};
+use proof::payload::{Header, Payload};
+use proof::{AgentId, EntryId, Envelope, Opening, VerifyKey};
+
+use crate::Verdict;
+
+/// What a line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// It was checked and holds.
+    Holds,
+    /// It does not hold.
+    Wrong,
+    /// It is needed and not there.
+    Missing,
+    /// It is so, and whoever reads the evidence should know.
+    Says,
+    /// No check of these bytes can tell.
+    CannotTell,
+}
+
+/// One line of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What kind of line.
+    pub mark: Mark,
+    /// In Chinese.
+    pub zh: String,
+    /// In English.
+    pub en: String,
+}
+
+/// What the check of a bundle found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Yes, no or incomplete.
+    pub verdict: Verdict,
+    /// In the order in which it was checked.
+    pub lines: Vec<Line>,
+}
+
+/// Most lines of one mark; more are counted.
+const MOST: usize = 200;
+
+/// Checks a bundle. `log_key` is the log's verifier key from elsewhere: that of the bundle's own policy shows only that
+/// the bundle agrees with itself.
+pub fn check(bundle: &[u8], log_key: Option<&str>) -> Report {
+    let mut report = Made::default();
+    match Files::read(bundle) {
+        Err(error) => report.wrong(format!("证据包不完整或被改动：{error}"), error.to_string()),
+        Ok(files) => Checking { bundle, files: &files, report: &mut report }.all(log_key),
+    }
+    report.end()
+}
+
+#[derive(Default)]
+struct Made {
+    lines: Vec<Line>,
+    counts: BTreeMap<Mark, usize>,
+}
+
+impl Made {
+    fn say(&mut self, mark: Mark, zh: impl Into<String>, en: impl Into<String>) {
+        let count = self.counts.entry(mark).or_default();
+        *count += 1;
+        if *count <= MOST {
+            self.lines.push(Line { mark, zh: zh.into(), en: en.into() });
+        }
+    }
+
+    fn wrong(&mut self, zh: impl Into<String>, en: impl Into<String>) {
+        self.say(Mark::Wrong, zh, en);
+    }
+
+    fn end(mut self) -> Report {
+        let has = |mark| self.counts.contains_key(&mark);
+        let verdict = match (has(Mark::Wrong), has(Mark::Missing)) {
+            (true, _) => Verdict::Invalid,
+            (false, true) => Verdict::Incomplete,
+            (false, false) => Verdict::Valid,
+        };
+        for (mark, count) in self.counts {
+            if let Some(more) = count.checked_sub(MOST).filter(|more| *more > 0) {
+                let (zh, en) = (format!("另有同类 {more} 条未列出"), format!("{more} more of this kind"));
+                self.lines.push(Line { mark, zh, en });
+            }
+        }
+        Report { verdict, lines: self.lines }
+    }
+}
+
+struct Checking<'a> {
+    bundle: &'a [u8],
+    files: &'a Files,
+    report: &'a mut Made,
+}
+
+/// What was found of one gateway's chain.
+#[derive(Default)]
+struct Chain {
+    /// By sequence: entry id and the one before it.
+    entries: BTreeMap<u64, BTreeMap<EntryId, EntryId>>,
+    windows: usize,
+    outages: usize,
+    others: usize,
+    conflicts: usize,
+    findings: usize,
+    /// Windows by how late they were received: 30 minutes, 48 hours, 7 days, later.
+    grades: [usize; 4],
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+}
+
+impl Checking<'_> {
+    fn all(mut self, given: Option<&str>) {
+        self.names();
+        let Some(log_key) = self.policy(given) else { return };
+        match self.files.signed_by(self.bundle, &log_key) {
+            Ok(()) => self.report.say(
+                Mark::Holds,
+                format!(
+                    "文件 {} 个，长度与摘要（SHA-256、SM3）一致，清单由日志密钥签名",
+                    self.files.names().count()
+                ),
+                format!(
+                    "{} files with the lengths and digests (SHA-256, SM3) of a list signed by the log's key",
+                    self.files.names().count()
+                ),
+            ),
+            Err(error) => self.report.wrong("文件清单不是由该日志密钥签名", error.to_string()),
+        }
+        let keys = self.enrolments();
+        let envelopes = self.envelopes(&keys, &log_key);
+        self.openings(&envelopes);
+        if self.files.get(self.bundle, names::VERDICT).is_none() {
+            self.report.say(
+                Mark::Missing,
+                "缺少评定结论 verdict.json",
+                "the assessment verdict.json is not there",
+            );
+        }
+        self.cannot_tell();
+    }
+
+    /// Nothing is in it that nobody looks at.
+    fn names(&mut self) {
+        let known = [names::README, names::POLICY, names::VERDICT];
+        let folders = [names::ENROLMENT, names::ENVELOPES, names::RECEIPTS, names::OPENINGS];
+        for name in self.files.names() {
+            if !known.contains(&name) && !folders.iter().any(|folder| name.starts_with(folder)) {
+                self.report.wrong(format!("多余的文件 {name}"), format!("`{name}` is no file of a bundle"));
+            }
+        }
+        if self.files.get(self.bundle, names::README).is_none() {
+            self.report.say(Mark::Missing, "缺少说明 README.txt", "README.txt is not there");
+        }
+    }
+
+    /// The log's key that is checked with.
+    fn policy(&mut self, given: Option<&str>) -> Option<String> {
+        let text = self.files.get(self.bundle, names::POLICY).and_then(|text| std::str::from_utf8(text).ok());
+        let own = text.and_then(|text| text.strip_prefix("log ")?.strip_suffix("\nquorum none\n"));
+        let Some(own) = own.filter(|key| !key.contains('\n')) else {
+            self.report.wrong(
+                "policy 缺失或无法解读：本版本只认一个日志、无见证的策略",
+                "policy is missing or not understood: this version knows one log without witnesses",
+            );
+            return None;
+        };
+        match given.map(str::trim) {
+            None => self.report.say(
+                Mark::Missing,
+                "未另行给出日志公钥（--log-key）：只能说明证据包自身一致",
+                "no log key was given from elsewhere (--log-key): the bundle is only shown to agree with itself",
+            ),
+            Some(given) if given == own => {
+                self.report.say(Mark::Holds, "日志公钥与另行给出的一致", "the log's key is the one that was given");
+            }
+            Some(_) => {
+                self.report.wrong("日志公钥不是另行给出的那一个", "the log's key is not the one that was given");
+            }
+        }
+        Some(own.to_owned())
+    }
+
+    fn enrolments(&mut self) -> BTreeMap<AgentId, Enrolment> {
+        let mut known = BTreeMap::new();
+        for (name, text) in self.files.below(self.bundle, names::ENROLMENT) {
+            let read = std::str::from_utf8(text).ok().and_then(Enrolment::parse);
+            match read
+                .filter(|read| read.agent.to_string() == name && VerifyKey::from_bytes(&read.key).is_ok())
+            {
+                Some(read) => {
+                    if let Some(at) = read.revoked_ms {
+                        self.report.say(
+                            Mark::Says,
+                            format!("网关 {name} 的密钥已于 {}（北京时间）停用；此前有回执的仍然有效", clock(at)),
+                            format!(
+                                "the key of gateway {name} was revoked {} (UTC+8); what was receipted before stays valid",
+                                clock(at)
+                            ),
+                        );
+                    }
+                    known.insert(read.agent, read);
+                }
+                None => self
+                    .report
+                    .wrong(format!("enrolment/{name} 无法解读"), format!("enrolment/{name} cannot be read")),
+            }
+        }
+        if known.is_empty() {
+            self.report.say(Mark::Missing, "没有任何网关的注册信息", "no gateway's enrolment is there");
+        }
+        known
+    }
+
+    fn envelopes(
+        &mut self,
+        keys: &BTreeMap<AgentId, Enrolment>,
+        log_key: &str,
+    ) -> BTreeMap<EntryId, Envelope> {
+        let mut envelopes = BTreeMap::new();
+        let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
+        let (mut receipts, mut heads, mut places) = (0, BTreeSet::new(), BTreeSet::new());
+        for (name, bytes) in self.files.below(self.bundle, names::ENVELOPES) {
+            let (envelope, header) = match signed(name, bytes, keys) {
+                Ok(read) => read,
+                Err((zh, en)) => {
+                    self.report.wrong(format!("envelopes/{name}：{zh}"), format!("envelopes/{name}: {en}"));
+                    continue;
+                }
+            };
+            let chain = chains.entry(header.agent).or_default();
+            let receipt =
+                name.strip_suffix(".env").map(|place| format!("{}{place}.tlog-proof", names::RECEIPTS));
+            let receipt = receipt.and_then(|name| self.files.get(self.bundle, &name));
+            let received = match receipt {
+                None => {
+                    self.report.say(
+                        Mark::Missing,
+                        format!("envelopes/{name} 没有回执"),
+                        format!("envelopes/{name} has no receipt"),
+                    );
+                    None
+                }
+                Some(text) => match receipted(text, &envelope, &header, log_key) {
+                    Ok(receipt) => {
+                        receipts += 1;
+                        heads.insert((receipt.size, receipt.root));
+                        if !places.insert(receipt.index) {
+                            let index = receipt.index;
+                            self.report.wrong(
+                                format!("日志序号 {index} 出现两次"),
+                                format!("entry {index} of the log is there twice"),
+                            );
+                        }
+                        Some(receipt)
+                    }
+                    Err(why) => {
+                        self.report.wrong(
+                            format!("envelopes/{name} 的回执不成立：{why}"),
+                            format!("the receipt of envelopes/{name} does not hold: {why}"),
+                        );
+                        None
+                    }
+                },
+            };
+            chain.take(&envelope, &header, received.as_ref());
+            envelopes.insert(envelope.id(), envelope);
+        }
+        self.stray_receipts();
+        let count = envelopes.len();
+        self.report.say(
+            Mark::Holds,
+            format!("信封 {count} 份由注册密钥签名，回执 {receipts} 份成立"),
+            format!("{count} envelopes are signed by enrolled keys, {receipts} receipts hold"),
+        );
+        if heads.len() > 1 {
+            self.report.say(
+                Mark::Missing,
+                format!("回执出自 {} 个检查点，未证明它们属于同一日志的先后", heads.len()),
+                format!("receipts are of {} checkpoints that nothing shows to be of one log", heads.len()),
+            );
+        } else if let Some((size, _)) = heads.first() {
+            self.report.say(
+                Mark::Holds,
+                format!("全部回执出自同一检查点（{size} 条）"),
+                format!("all receipts are of one checkpoint, of {size} entries"),
+            );
+        }
+        for agent in keys.keys() {
+            chains.entry(*agent).or_default();
+        }
+        for (agent, chain) in chains {
+            self.chain(agent, &chain);
+        }
+        envelopes
+    }
+
+    /// A receipt without its envelope is nobody's.
+    fn stray_receipts(&mut self) {
+        for (name, _) in self.files.below(self.bundle, names::RECEIPTS) {
+            let place = name.strip_suffix(".tlog-proof");
+            let envelope = place.map(|place| format!("{}{place}.env", names::ENVELOPES));
+            if envelope.and_then(|name| self.files.get(self.bundle, &name)).is_none() {
+                self.report.wrong(
+                    format!("receipts/{name} 没有对应的信封"),
+                    format!("receipts/{name} has no envelope"),
+                );
+            }
+        }
+    }
+
+    /// Each follows the one before it, and none is missing between the first and the last.
+    fn chain(&mut self, agent: AgentId, chain: &Chain) {
+        let (Some((first, _)), Some((last, _))) =
+            (chain.entries.first_key_value(), chain.entries.last_key_value())
+        else {
+            self.report.say(
+                Mark::Missing,
+                format!("网关 {agent} 没有任何信封"),
+                format!("gateway {agent} has no envelope"),
+            );
+            return;
+        };
+        let mut links_hold = true;
+        let mut missing = Vec::new();
+        let mut before: Option<(u64, &BTreeMap<EntryId, EntryId>)> = None;
+        for (seq, entries) in &chain.entries {
+            match before {
+                Some((known, ids)) if known + 1 == *seq => {
+                    for prev in entries.values().filter(|prev| !ids.contains_key(*prev)) {
+                        links_hold = false;
+                        self.report.wrong(
+                            format!("网关 {agent} 序号 {seq} 所接的前一记录 {prev} 不是序号 {known} 的记录"),
+                            format!("entry {seq} of gateway {agent} follows {prev}, which is not its entry {known}"),
+                        );
+                    }
+                }
+                Some((known, _)) => missing.push((known + 1, seq - 1)),
+                None => {}
+            }
+            if entries.len() > 1 {
+                self.report.say(
+                    Mark::Missing,
+                    format!(
+                        "网关 {agent} 序号 {seq} 有 {} 条不同记录（分叉），任何一条都不单独作为依据",
+                        entries.len()
+                    ),
+                    format!(
+                        "gateway {agent} has {} entries of sequence {seq} (a fork): none decides alone",
+                        entries.len()
+                    ),
+                );
+            }
+            before = Some((*seq, entries));
+        }
+        for (from, to) in missing {
+            self.report.say(
+                Mark::Missing,
+                format!("网关 {agent} 缺少序号 {from} 至 {to}"),
+                format!("gateway {agent} lacks sequences {from} to {to}"),
+            );
+        }
+        if links_hold {
+            self.report.say(
+                Mark::Holds,
+                format!("网关 {agent}：序号 {first} 至 {last} 前后相接"),
+                format!("gateway {agent}: sequences {first} to {last} follow each other"),
+            );
+        }
+        if *first > 1 {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 的证据从序号 {first} 开始，此前的不在包内"),
+                format!(
+                    "the evidence of gateway {agent} begins at sequence {first}; what was before is not in it"
+                ),
+            );
+        }
+        let [a, b, c, d] = chain.grades;
+        let Chain { windows, outages, others, conflicts, findings, .. } = chain;
+        let span = match (chain.from_ms, chain.to_ms) {
+            (Some(from), Some(to)) => format!("{} – {}", clock(from), clock(to)),
+            _ => "—".to_owned(),
+        };
+        self.report.say(
+            Mark::Says,
+            format!(
+                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，其他 {others}；\
+                 台账有发现 {findings}、冲突 {conflicts}；声称时间（北京时间）{span}"
+            ),
+            format!(
+                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {others} others; \
+                 the ledger found something in {findings} and a conflict in {conflicts}; claimed time (UTC+8) {span}"
+            ),
+        );
+    }
+
+    fn openings(&mut self, envelopes: &BTreeMap<EntryId, Envelope>) {
+        let mut held = 0;
+        for (name, bytes) in self.files.below(self.bundle, names::OPENINGS) {
+            let checked = Opening::parse(bytes).map_err(|error| error.to_string()).and_then(|opening| {
+                let envelope = envelopes.get(&opening.entry).ok_or("its window is not in the bundle")?;
+                opening.check(envelope).map(drop).map_err(|error| error.to_string())
+            });
+            match checked {
+                Ok(()) => held += 1,
+                Err(why) => self.report.wrong(
+                    format!("openings/{name} 不成立：{why}"),
+                    format!("openings/{name} does not hold: {why}"),
+                ),
+            }
+        }
+        if held > 0 {
+            self.report.say(
+                Mark::Holds,
+                format!("开示 {held} 份与当时的窗口一致"),
+                format!("{held} openings are what their windows committed to"),
+            );
+        }
+    }
+
+    fn cannot_tell(&mut self) {
+        for (zh, en) in [
+            (
+                "观测本身是否真实：密码学看不穿线缆与账号",
+                "whether the observations are true: no cryptography sees through cables and accounts",
+            ),
+            (
+                "评定结论是否正确：结论由平台按其规则版本给出，本程序不重算",
+                "whether the assessment is right: it is the server's, by the versions of rules it names, and is not computed again here",
+            ),
+            (
+                "注册密钥是否得到企业确认：本版本的注册没有双方确认",
+                "whether the firm has confirmed the enrolled key: enrolment has no second confirmation in this version",
+            ),
+            (
+                "是否另有一份不同的日志：无独立见证，时间只由该日志给出",
+                "whether there is another log beside this one: no witness is asked, and the times are this log's alone",
+            ),
+            ("逐人使用明细：不在包内", "use by account: these rows are not in a bundle"),
+        ] {
+            self.report.say(Mark::CannotTell, zh, en);
+        }
+    }
+}
+
+impl Chain {
+    fn take(&mut self, envelope: &Envelope, header: &Header, receipt: Option<&Receipt>) {
+        self.entries.entry(header.seq).or_default().insert(envelope.id(), header.prev);
+        match receipt.map(|receipt| receipt.entry.outcome) {
+            Some(Outcome::Finding) => self.findings += 1,
+            Some(Outcome::Conflict) => self.conflicts += 1,
+            Some(Outcome::Recorded | Outcome::Unspecified) | None => {}
+        }
+        match Payload::parse(envelope.kind(), envelope.payload()) {
+            Ok(Payload::Window(window)) => {
+                self.windows += 1;
+                let end_ms = window.start_ms.saturating_add(window.length_ms.into());
+                self.from_ms = Some(self.from_ms.map_or(window.start_ms, |from| from.min(window.start_ms)));
+                self.to_ms = Some(self.to_ms.map_or(end_ms, |to| to.max(end_ms)));
+                if let Some(receipt) = receipt {
+                    let late_ms = receipt.entry.recv_ms.saturating_sub(end_ms);
+                    let limits = [30 * 60_000, 48 * 3_600_000, 7 * 86_400_000];
+                    let in_doubt = receipt.entry.outcome == Outcome::Conflict || late_ms < -15 * 60_000;
+                    let grade = limits.iter().position(|limit| late_ms <= *limit && !in_doubt).unwrap_or(3);
+                    self.grades[grade] += 1;
+                }
+            }
+            Ok(Payload::Outage(_)) => self.outages += 1,
+            Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => self.others += 1,
+        }
+    }
+}
+
+/// By the clocks of China, to the minute.
+fn clock(at_ms: i64) -> String {
+    let beijing = jiff::tz::Offset::constant(8);
+    let at = jiff::Timestamp::from_millisecond(at_ms).map(|at| beijing.to_datetime(at));
+    at.map_or_else(|_| at_ms.to_string(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// Why an envelope shows nothing, in both languages.
+type Why = (String, String);
+
+/// An envelope that the key enrolled for its gateway has signed, under its own name.
+fn signed(name: &str, bytes: &[u8], keys: &BTreeMap<AgentId, Enrolment>) -> Result<(Envelope, Header), Why> {
+    let envelope = Envelope::parse(bytes).map_err(|error| ("不是信封".to_owned(), error.to_string()))?;
+    let header =
+        Header::parse(envelope.payload()).map_err(|error| ("头部无法解读".to_owned(), error.to_string()))?;
+    if name.strip_suffix(".env") != Some(&place(header.agent, header.seq, envelope.id())) {
+        return Err(("文件名与内容不符".to_owned(), "its name is not that of its content".to_owned()));
+    }
+    let known = keys.get(&header.agent).and_then(|known| VerifyKey::from_bytes(&known.key).ok());
+    let Some(key) = known else {
+        return Err(("该网关没有注册信息".to_owned(), "its gateway's enrolment is not there".to_owned()));
+    };
+    envelope.verify(&key).map_err(|error| ("签名不成立".to_owned(), error.to_string()))?;
+    Ok((envelope, header))
+}
+
+fn receipted(text: &[u8], envelope: &Envelope, header: &Header, log_key: &str) -> Result<Receipt, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
+    let receipt = parse_receipt_text(text).map_err(|error| error.to_string())?;
+    // One form only: a receipt is written again and must be the same.
+    if proof::log::receipt_text(&receipt) != text {
+        return Err("it has parts that nobody reads".to_owned());
+    }
+    let checked = check_receipt(&receipt, envelope.id(), log_key).map_err(|error| error.to_string())?;
+    let entry = &checked.entry;
+    if (entry.seq, entry.epoch, entry.kind.as_str()) != (header.seq, header.epoch, envelope.kind())
+        || entry.kid != envelope.kid()
+    {
+        return Err("the log entry is of another place, kind or key".to_owned());
+    }
+    Ok(checked)
+}
