@@ -221,7 +221,7 @@ async fn an_aarch64_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Resu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs qemu and the gateway's program for armv7: cargo xtask test"]
 async fn an_armv7_agent_under_qemu_loses_nothing_when_killed() -> anyhow::Result<()> {
-    let agent = emulated_agent("armv7-unknown-linux-musleabihf/inuse-agent", "INUSE_QEMU_ARM")?;
+    let agent = emulated_agent("armv7-unknown-linux-musleabihf/inuse-agent-small", "INUSE_QEMU_ARM")?;
     kill_one_after_the_other(agent).await
 }
 

@@ -31,6 +31,9 @@ fn all(steps: &mut Steps, tests: &mut Tests) -> anyhow::Result<()> {
 /// The step before the tests with foreign software.
 pub(crate) const PREPARING: &str = "foreign software fetched and built";
 
+/// Where tests are; examples are looked at by clippy and take long to link.
+const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
+
 /// The tests, in their parts.
 pub(crate) struct Tests {
     wish: Wish,
@@ -48,7 +51,7 @@ impl Tests {
     pub(crate) fn built(&self, steps: &mut Steps) -> anyhow::Result<()> {
         steps.step("programs and tests built", || {
             Command::cargo().args(["build", "--workspace", "--bins"]).run()?;
-            Command::cargo().args(["test", "--workspace", "--no-run"]).run()
+            Command::cargo().args(["test", "--workspace"]).args(TARGETS).args(["--no-run"]).run()
         })
     }
 
@@ -56,8 +59,12 @@ impl Tests {
     pub(crate) fn alone(&mut self, steps: &mut Steps) -> anyhow::Result<()> {
         let tally = &mut self.tally;
         steps.step("tests that need nothing", || {
-            let command = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]);
-            command.run_seeing(|line| tally.see(line))
+            let tests = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]);
+            let (tests, docs) =
+                (tests.args(TARGETS), Command::cargo().args(["test", "--workspace", "--doc"]));
+            // All of them, even where one fails.
+            let outcome = tests.run_seeing(|line| tally.see(line));
+            outcome.and(docs.run_seeing(|line| tally.see(line)))
         })
     }
 
@@ -101,14 +108,7 @@ impl Tests {
 
 /// The ignored tests, and no documentation examples: `ignore` means something else there.
 fn ignored(foreign: &Foreign) -> Command {
-    let command = programs(Command::cargo()).args([
-        "test",
-        "--workspace",
-        "--no-fail-fast",
-        "--lib",
-        "--bins",
-        "--tests",
-    ]);
+    let command = programs(Command::cargo()).args(["test", "--workspace", "--no-fail-fast"]).args(TARGETS);
     foreign.env().into_iter().fold(command, |command, (name, value)| command.env(name, value))
 }
 
