@@ -20,6 +20,10 @@ pub use board::{Board, Plan};
 mod source;
 mod words;
 
+pub use http::router;
+pub use lang::Lang;
+pub use source::{ChainFacts, Firm, Gateway, LogFacts, MAX_DAY, Names, Source, SourceError, SourceStrip};
+
 /// A firm's assessment with the versions of its rules, as `/api/firms/<id>` gives it.
 ///
 /// # Errors
@@ -27,7 +31,3 @@ mod words;
 pub fn assessment_json(firm: &Firm) -> Result<String, serde_json::Error> {
     api::firm(firm)
 }
-
-pub use http::router;
-pub use lang::Lang;
-pub use source::{ChainFacts, Firm, Gateway, LogFacts, MAX_DAY, Names, Source, SourceError, SourceStrip};
