@@ -37,13 +37,14 @@ const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
 /// The tests, in their parts.
 pub(crate) struct Tests {
     wish: Wish,
-    foreign: Foreign,
+    /// `None` until it was looked for.
+    foreign: Option<Foreign>,
     tally: Tally,
 }
 
 impl Tests {
     pub(crate) fn new(wish: Wish) -> Self {
-        Self { wish, foreign: Foreign::default(), tally: Tally::default() }
+        Self { wish, foreign: None, tally: Tally::default() }
     }
 
     /// Builds the programs, which whole-road tests start, and the tests. `cargo test` would build only the programs of the
@@ -70,39 +71,37 @@ impl Tests {
 
     /// Looks for foreign software, as far as it is wished for.
     pub(crate) fn prepare(&mut self) -> anyhow::Result<()> {
-        self.foreign = Foreign::prepare(self.wish);
+        let foreign = self.foreign.insert(Foreign::prepare(self.wish));
         if self.wish == Wish::None {
             println!("skipped: all tests against foreign software (--no-foreign)");
             return Ok(());
         }
-        for (program, why) in self.foreign.missing() {
+        for (program, why) in foreign.missing() {
             println!("skipped: tests with {}: {why}", program.word());
         }
         if self.wish == Wish::All {
-            if let Some((program, why)) = self.foreign.missing().next() {
+            if let Some((program, why)) = foreign.missing().next() {
                 bail!("{} is required: {why}", program.word());
             }
-            every_program_is_used(&listed(&self.foreign)?)?;
+            every_program_is_used(&listed(foreign)?)?;
         }
         Ok(())
     }
 
     /// Runs the tests with the foreign software that was found.
     pub(crate) fn with_foreign(&mut self, steps: &mut Steps) -> anyhow::Result<()> {
-        if self.wish == Wish::None {
-            return Ok(());
-        }
-        let skips = self.foreign.missing().flat_map(|(program, _)| ["--skip", program.word()]);
+        let Some(foreign) = self.foreign.as_ref().filter(|_| self.wish != Wish::None) else { return Ok(()) };
+        let skips = foreign.missing().flat_map(|(program, _)| ["--skip", program.word()]);
         // By name, so that what is ignored for another reason (measurements, makers of vectors) stays so.
         let words = Program::ALL.map(Program::word);
-        let command = ignored(&self.foreign).args(["--", "--ignored"]).args(words).args(skips);
+        let command = ignored(foreign).args(["--", "--ignored"]).args(words).args(skips);
         let tally = &mut self.tally;
         steps.step("tests with foreign software", || command.run_seeing(|line| tally.see(line)))
     }
 
     /// Cargo's result lines, their sum and what was skipped.
     pub(crate) fn closing(&self) -> String {
-        self.tally.closing(&self.foreign)
+        self.tally.closing(self.foreign.as_ref())
     }
 }
 
@@ -152,10 +151,15 @@ impl Tally {
         }
     }
 
-    fn closing(&self, foreign: &Foreign) -> String {
+    fn closing(&self, foreign: Option<&Foreign>) -> String {
         let mut text = self.lines.join("\n");
-        let skipped: Vec<_> = foreign.missing().map(|(program, _)| program.word()).collect();
-        let skipped = if skipped.is_empty() { "nothing".to_owned() } else { skipped.join(", ") };
+        let skipped: Option<Vec<_>> =
+            foreign.map(|foreign| foreign.missing().map(|(program, _)| program.word()).collect());
+        let skipped = match skipped {
+            None => "all with foreign software, which was not reached".to_owned(),
+            Some(skipped) if skipped.is_empty() => "nothing".to_owned(),
+            Some(skipped) => skipped.join(", "),
+        };
         text.push_str(&format!(
             "\nall together: {} passed, {} failed; skipped: {skipped}",
             self.passed, self.failed
@@ -177,6 +181,13 @@ mod tests {
         );
         tally.see("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s");
         assert_eq!((tally.passed, tally.failed, tally.lines.len()), (13, 2, 2));
+    }
+
+    #[test]
+    fn tests_that_were_not_reached_are_not_called_nothing_skipped() {
+        let tally = Tally::default();
+        assert!(tally.closing(None).ends_with("skipped: all with foreign software, which was not reached"));
+        assert!(tally.closing(Some(&Foreign::default())).ends_with("skipped: nothing"));
     }
 
     #[test]
