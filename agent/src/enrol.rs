@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::files;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -22,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
-use crate::files;
 use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
 /// How long the whole exchange may take.
@@ -167,7 +167,7 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
     }
     let put = |name: &str, text: &[u8]| {
         let path = state_dir.join(name);
-        files::write(&path, text, 0o600).map_err(|error| file(&path, error))
+        files::write_whole(&path, text, 0o600).map_err(|error| file(&path, error))
     };
     put("client.crt", granted.certificate.as_bytes())?;
     put("ca.crt", granted.ca.as_bytes())?;
@@ -236,7 +236,7 @@ fn client_key(path: &Path) -> Result<rcgen::KeyPair, EnrolError> {
         Ok(pem) => Ok(rcgen::KeyPair::from_pem(&pem)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-            files::write(path, key.serialize_pem().as_bytes(), 0o600).map_err(file)?;
+            files::write_whole(path, key.serialize_pem().as_bytes(), 0o600).map_err(file)?;
             Ok(key)
         }
         Err(error) => Err(file(error)),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use daemon::files;
 use proof::pseudonym::PseudonymKey;
 use proof::{AgentId, SigningKey};
 use rustls::ClientConfig;
@@ -13,7 +14,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::BrokerAddress;
-use crate::files;
 
 /// What `enrolment.json` holds: the server's answer, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

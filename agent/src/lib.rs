@@ -23,7 +23,6 @@ mod collecting;
 pub mod config;
 pub mod diag;
 mod enrol;
-mod files;
 mod identity;
 mod layout;
 pub mod line_use;

@@ -263,7 +263,7 @@ impl Recorder {
 
     /// Opens a window claimed to start at `start_ms`, and puts its opening on the disk.
     async fn open(&mut self, start_ms: i64, now: Stamp) -> anyhow::Result<()> {
-        let secret = WindowSecret(crate::files::random()?);
+        let secret = WindowSecret(daemon::files::random()?);
         let late = u64::try_from(now.wall_ms - start_ms).unwrap_or(0);
         let mono_ms = now.mono_ms.saturating_sub(late);
         let ranges = self.windows.ranges().collect();

@@ -194,7 +194,7 @@ impl Underway {
     fn begin(&mut self) -> anyhow::Result<()> {
         let own = fs::read("/proc/self/exe").context("could not read the running program")?;
         let copy = self.kind.folder().join("inuse-agent");
-        crate::files::write(&copy, &own, 0o700)
+        daemon::files::write_whole(&copy, &own, 0o700)
             .with_context(|| format!("could not keep {}", copy.display()))?;
         self.enter(Phase::Installing)
     }
@@ -203,7 +203,7 @@ impl Underway {
         self.phase = phase;
         let path = self.kind.folder().join(Self::FILE);
         let text = serde_json::to_vec(self)?;
-        crate::files::write(&path, &text, 0o600)
+        daemon::files::write_whole(&path, &text, 0o600)
             .with_context(|| format!("could not write {}", path.display()))
     }
 

@@ -6,7 +6,10 @@
 mod backoff;
 mod clock;
 pub mod config;
+#[cfg(feature = "door")]
+mod door;
 mod exit;
+pub mod files;
 mod log;
 mod run;
 mod service;
@@ -14,6 +17,8 @@ mod tasks;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, Hold, Sleep, Stamp, Stopwatch, SystemClock};
+#[cfg(feature = "door")]
+pub use door::{Bounds, Door};
 pub use exit::Exit;
 pub use log::{LogRulesError, log_to_stderr, set_log_rules};
 pub use run::{Context, chain, run};

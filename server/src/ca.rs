@@ -10,7 +10,9 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use daemon::files;
 use data_encoding::HEXLOWER;
 use proof::AgentId;
 use rcgen::{
@@ -22,8 +24,6 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKey
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
-
-use crate::files;
 
 const DAY_S: i64 = 86_400;
 /// A client whose clock is behind ours must still accept a fresh certificate.
@@ -106,6 +106,22 @@ pub struct Identity {
     pub chain_file: PathBuf,
     /// PEM of `key`, mode 0600.
     pub key_file: PathBuf,
+}
+
+impl Identity {
+    /// TLS as our own listeners speak it: 1.2 and 1.3, the chain with the authority at its end.
+    ///
+    /// # Errors
+    /// When key and certificate are not of each other.
+    pub(crate) fn tls(&self) -> Result<Arc<rustls::ServerConfig>, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 /// The authority.

@@ -4,9 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use daemon::files;
 use ledger::LogKey;
-
-use crate::files;
 
 /// Name of the file in the data directory.
 const FILE: &str = "log.key";

@@ -10,11 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use daemon::config::{Complaint, Complaints};
+use daemon::files;
 use proof::AgentId;
 use scorer::{Calendar, CalendarFile, Profile, ProfileFile, Project, ProjectFile};
 use serde::de::DeserializeOwned;
-
-use crate::files;
 
 /// Longest file read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;

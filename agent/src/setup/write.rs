@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use daemon::Clock;
+use daemon::{Clock, files};
 
 use super::draft::Draft;
-use crate::files;
 
 /// Writes manifest and, where it is new, `agent.toml`. Returns what was written.
 pub(super) fn all(
@@ -61,7 +60,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], clock: &Arc<dyn Clock>) -> io::
     let mode = before
         .as_ref()
         .map_or(if group == 0 { 0o644 } else { 0o640 }, |before| before.permissions().mode() & 0o777);
-    files::write(path, bytes, mode)?;
+    files::write_whole(path, bytes, mode)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     let (owner, group) = before.map_or((None, group), |before| (Some(before.uid()), before.gid()));
     if group != 0 {

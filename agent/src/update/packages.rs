@@ -118,7 +118,7 @@ impl Kind {
         });
         ensure!(listed, "{} is not the package that {} lists", package.display(), sums.display());
         let place = self.place(name);
-        crate::files::write(&place, &bytes, 0o600)
+        daemon::files::write_whole(&place, &bytes, 0o600)
             .with_context(|| format!("could not keep {}", place.display()))?;
         Ok(place)
     }

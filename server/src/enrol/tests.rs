@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use daemon::{Bounds, Door};
 use ledger::{Owner, Readers, Sqlite};
 use proof::SigningKey;
 use rcgen::{CertificateParams, KeyPair};
@@ -11,7 +12,6 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::http::{self, Bounds, Door};
 use crate::log_key;
 
 const AT_MOST: Duration = Duration::from_secs(20);
@@ -185,7 +185,7 @@ async fn exchange(
 async fn the_endpoint_speaks_json_over_tls_and_bounds_what_it_reads() {
     let desk = Desk::open();
     let bounds = Bounds { connections: 4, longest: AT_MOST, keep_alive: false };
-    let tls = Some(http::tls(&desk.identity).unwrap());
+    let tls = Some(desk.identity.tls().unwrap());
     let door = Door::bind("enrolment", "127.0.0.1:0".parse().unwrap(), tls, bounds).await.unwrap();
     let (address, stop) = (door.address(), CancellationToken::new());
     let mut tasks = daemon::Tasks::new();

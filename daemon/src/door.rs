@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use axum::Router;
-use daemon::Tasks;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::ca::Identity;
+use crate::Tasks;
 
 /// For a TLS handshake, and for the head of a request.
 const OPENING: Duration = Duration::from_secs(10);
@@ -33,7 +32,7 @@ const BREATH: Duration = Duration::from_millis(200);
 
 /// How much one listener gives.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Connections at a time; more wait in the kernel's queue.
     pub connections: usize,
     /// Longest life of one connection.
@@ -43,7 +42,7 @@ pub(crate) struct Bounds {
 }
 
 /// A bound listener.
-pub(crate) struct Door {
+pub struct Door {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
@@ -53,7 +52,10 @@ pub(crate) struct Door {
 
 impl Door {
     /// Listens on `address` (port 0: one that is free).
-    pub(crate) async fn bind(
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn bind(
         name: &'static str,
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
@@ -65,12 +67,15 @@ impl Door {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until `stop` fires.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// None of a single connection's.
+    pub async fn serve(self, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
         info!(name = self.name, address = %self.address, "listening");
         let places = Arc::new(Semaphore::new(self.bounds.connections));
         let mut open = Tasks::new();
@@ -146,15 +151,4 @@ async fn answer(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await?;
     Ok(())
-}
-
-/// TLS as our own listeners speak it: 1.2 and 1.3, the chain with the authority at its end.
-pub(crate) fn tls(identity: &Identity) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
