@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the gateway's program as one static executable:
 #
-#   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice | --light]
+#   cross/build.sh <architecture>… | all  [--set small|standard|full] [--twice | --light | --figures]
 #
 # Two ways to the same file. Where Debian's rustc-web, cargo-web and rust-web-src are installed, the standard library is
 # built from source, for size. Elsewhere the one that rustup fetches is used, and where it has none, Debian's toolchain
@@ -11,7 +11,8 @@
 # The result is in dist/<target>/: inuse-agent (inuse-agent-small, -full for the other sets), stripped, its symbols
 # beside it (.debug), and SHA256SUMS. --twice builds once more in another folder and fails unless the bytes are the
 # same. --light is for tests of what does not depend on how well it is optimised: the profile `gateway-light`, the result
-# in cross/light/dist/ of the cargo target directory. Nothing is written elsewhere. Panics unwind in both ways.
+# in cross/light/dist/ of the cargo target directory. --figures builds the example `proof_figures` as shipped, in
+# cross/figures/ there. Nothing is written elsewhere. Panics unwind in both ways.
 set -euo pipefail
 
 fail() { printf 'cross: %s\n' "$*" >&2; exit 1; }
@@ -21,20 +22,21 @@ say() { printf 'cross: %s\n' "$*" >&2; }
 declare -A qemus=([armv7]=arm [arm]=arm [armv5]=arm)
 usage="which ones? ${all[*]}, or all"
 
-chosen=() set=standard twice= profile=gateway
+chosen=() set=standard twice= profile=gateway figures=
 while [ $# -gt 0 ]; do
   case $1 in
     all) chosen+=("${all[@]}") ;;
     --set) shift; set=${1:-} ;;
     --twice) twice=yes ;;
     --light) profile=gateway-light ;;
+    --figures) figures=yes program=proof_figures ;;
     *) [ -n "${targets[$1]:-}" ] || fail "$usage"; chosen+=("$1") ;;
   esac
   shift
 done
 [ ${#chosen[@]} -gt 0 ] || fail "$usage"
 case $set in
-  standard) program=inuse-agent ;;
+  standard) program=${program:-inuse-agent} ;;
   small|full) program=inuse-agent-$set ;;
   *) fail "--set small, standard or full" ;;
 esac
@@ -142,8 +144,10 @@ compile() (
   fi
   export RUSTFLAGS="${RUSTFLAGS:-} $flags" CFLAGS="${CFLAGS:-} $c_flags"
   # A folder of its own: the toolchain may differ from the one of the tests, and neither build may undo the other.
+  what=(--package agent --bin inuse-agent --no-default-features --features "$features")
+  [ -z "$figures" ] || what=(--package proof --example proof_figures)
   CARGO_TARGET_DIR=$folder "$tools/bin/cargo-zigbuild" zigbuild --profile "$profile" "${locked[@]}" "${build_std[@]}" \
-    --target "$target" --package agent --bin inuse-agent --no-default-features --features "$features"
+    --target "$target" "${what[@]}"
 )
 
 # separate <executable> <stripped> <symbols>: by the toolchain's own objcopy, else by one for all machines.
@@ -165,8 +169,10 @@ for name in "${chosen[@]}"; do
   compile "$target" "$folder" "$features"
   dist=dist/$target
   [ $profile = gateway ] || dist=$work/cross/light/dist/$target
+  built=$folder/$target/$profile/inuse-agent
+  if [ -n "$figures" ]; then dist=$work/cross/figures/$target built=$folder/$target/$profile/examples/proof_figures; fi
   mkdir -p "$dist"
-  separate "$folder/$target/$profile/inuse-agent" "$dist/$program" "$dist/$program.debug"
+  separate "$built" "$dist/$program" "$dist/$program.debug"
   chmod 755 "$dist/$program"
   if [ -n "$twice" ]; then
     compile "$target" "$work/cross/again" "$features"
@@ -180,6 +186,7 @@ for name in "${chosen[@]}"; do
     fail "the executable wants a dynamic loader: it is not static"
   fi
   qemu=qemu-${qemus[$name]:-$name}-static
+  if [ -n "$figures" ]; then continue; fi
   if command -v "$qemu" >/dev/null; then
     "$qemu" "$dist/$program" --version
   else

@@ -24,6 +24,7 @@ mod notes;
 pub mod opcua;
 mod probe;
 #[cfg(all(test, any(feature = "modbus", feature = "log")))]
+#[path = "../../tests/fuzz/replay.rs"]
 mod replay;
 mod sender;
 #[cfg(feature = "sql")]

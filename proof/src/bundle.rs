@@ -243,6 +243,11 @@ impl Files {
         }
     }
 
+    /// The note that lists them.
+    pub(crate) fn note<'a>(&self, bundle: &'a [u8]) -> &'a str {
+        std::str::from_utf8(&bundle[self.digests.clone()]).unwrap_or_default()
+    }
+
     fn list<'a>(&self, bundle: &'a [u8]) -> Result<&'a str, BundleError> {
         let note = std::str::from_utf8(&bundle[self.digests.clone()]);
         let note = note.map_err(|_| BundleError::Form("its list is no text"))?;

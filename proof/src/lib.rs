@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod catalogue;
 pub mod envelope;
 pub mod features;
+pub mod fuzz;
 pub mod ids;
 pub mod keys;
 pub mod leaf;
@@ -19,9 +20,13 @@ pub mod log;
 pub mod observation;
 pub mod opening;
 pub mod payload;
+pub mod policy;
 pub mod presence;
 pub mod pseudonym;
 pub mod raw;
+#[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
 pub mod userows;
 /// The wire's messages, as `proto/inuse.proto` lists them.
 pub mod wire {

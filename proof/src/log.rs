@@ -159,6 +159,11 @@ pub fn parse_receipt_text(text: &str) -> Result<wire::Receipt, ReceiptError> {
     Ok(wire::Receipt { entry, proof: format!("{FIRST_LINE}\n{rest}") })
 }
 
+/// The checkpoint of a receipt, as it stands there; `None` where there is none.
+pub fn checkpoint_of(receipt: &wire::Receipt) -> Option<&str> {
+    receipt.proof.split_once("\n\n").map(|(_, note)| note)
+}
+
 /// Checks a receipt: the log key signed the checkpoint, the entry stands at its place in that tree, and it is the
 /// entry of `expected`. `log_key` is the log's verifier key text (`name+hash+key`), pinned at enrolment.
 ///
@@ -263,8 +268,9 @@ pub(crate) fn test_key() -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use signed_note::StandardSigner;
-    use tlog_tiles::node_hash;
+    use tlog_tiles::{HashReader, node_hash, prove_record, stored_hashes, tree_hash};
 
     fn log_key() -> (StandardSigner, String) {
         let (secret, public) = test_key();
@@ -335,6 +341,79 @@ mod tests {
             .map(|(_, l)| format!("{l}\n"))
             .collect();
         assert_eq!(check(&wire::Receipt { proof: short, ..receipt }, &vkey), ReceiptError::NotIncluded);
+    }
+
+    /// A tree in memory.
+    #[derive(Default)]
+    struct Hashes(Vec<Hash>);
+
+    impl HashReader for Hashes {
+        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+            Ok(indexes.iter().map(|at| self.0[usize::try_from(*at).unwrap()]).collect())
+        }
+    }
+
+    impl Hashes {
+        fn of(count: u64) -> Self {
+            (0..count).fold(Self::default(), |mut tree, at| {
+                let new = stored_hashes(at, &numbered(at).encode(), &tree).unwrap();
+                tree.0.extend(new);
+                tree
+            })
+        }
+    }
+
+    fn numbered(seq: u64) -> LogEntry {
+        LogEntry { entry: EntryId([u8::try_from(seq % 251).unwrap(); 32]), ..entry(1) }
+    }
+
+    fn signed(size: u64, root: Hash) -> String {
+        let mut note =
+            Note::new(&Checkpoint::new("test.log", size, root, "").unwrap().to_bytes(), &[]).unwrap();
+        note.add_sigs(&[&log_key().0]).unwrap();
+        String::from_utf8(note.to_bytes()).unwrap()
+    }
+
+    proptest! {
+        /// Of a log whose own key signs anything: no other place, size, path or leaf stands for the one that is.
+        #[test]
+        fn a_receipt_holds_at_its_own_place_of_its_own_tree_and_nowhere_else(
+            count in 2_u64..200, at in any::<prop::sample::Index>(), other in any::<prop::sample::Index>(),
+        ) {
+            let (tree, vkey) = (Hashes::of(count), log_key().1);
+            let at = at.index(usize::try_from(count).unwrap()) as u64;
+            let path: Vec<[u8; 32]> = prove_record(count, at, &tree).unwrap().iter().map(|hash| hash.0).collect();
+            let root = tree_hash(count, &tree).unwrap();
+            let check = |entry: Vec<u8>, index: u64, path: &[[u8; 32]], size: u64| {
+                let receipt = wire::Receipt { entry, proof: proof_text(index, path, &signed(size, root)) };
+                check_receipt(&receipt, numbered(at).entry, &vkey)
+            };
+            let own = numbered(at).encode();
+            prop_assert!(check(own.clone(), at, &path, count).is_ok());
+            // Another place, and another size of the tree.
+            let other = other.index(usize::try_from(count).unwrap()) as u64;
+            if other != at {
+                prop_assert_eq!(check(own.clone(), other, &path, count), Err(ReceiptError::NotIncluded));
+            }
+            prop_assert_eq!(check(own.clone(), count, &path, count), Err(ReceiptError::NotIncluded));
+            // A tree of another depth, and one that ends before it. (Of two sizes with a path of the same shape to this
+            // leaf the root alone tells none: that the log signs one root for two sizes is what consistency proofs show.)
+            for size in [count * 2, at, 0] {
+                prop_assert!(check(own.clone(), at, &path, size).is_err(), "{} of {} in {}", at, count, size);
+            }
+            // A path that is too short, too long, or whose hashes changed places.
+            prop_assert!(check(own.clone(), at, &path[1..], count).is_err());
+            prop_assert!(check(own.clone(), at, &[&path[..], &[[0; 32]]].concat(), count).is_err());
+            if path.len() > 1 {
+                let mut swapped = path.clone();
+                swapped.swap(0, path.len() - 1);
+                prop_assert!(swapped == path || check(own.clone(), at, &swapped, count).is_err());
+            }
+            // Two hashes are no leaf, and a leaf is no node.
+            let left = record_hash(&own).0;
+            let node = [&left[..], &path[0]].concat();
+            prop_assert!(check(node, at / 2, &path[1..], count).is_err());
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ cargo xtask package <the same names | all>
     deb, rpm and tar of what was built, with a list of what is in it and checksums; signed when INUSE_RELEASE_KEY is set.
 cargo xtask figures [aarch64 | armv7 | x86_64 …] [--minutes N] [--load 1..4]
     Size and resident memory of the gateway's programs at the loads of the budgets, against them; built first.
+cargo xtask figures --proof
+    Sizes of what the protocol sends, and what making and checking it costs: here, and in instructions on aarch64.
 cargo xtask structure | units | deny
     One check alone: the rules of the tree, the systemd units, licences and bans.
 ";

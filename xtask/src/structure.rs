@@ -16,7 +16,7 @@ use crate::command::Command;
 use crate::tree;
 
 /// Who may depend on whom among ourselves, in any kind of dependency; `tests` and `xtask` may on all.
-const ROAD: [(&str, &[&str]); 11] = [
+const ROAD: [(&str, &[&str]); 12] = [
     ("proof", &[]),
     ("daemon", &[]),
     ("collectors", &["proof", "daemon"]),
@@ -27,6 +27,7 @@ const ROAD: [(&str, &[&str]); 11] = [
     ("scorer", &["proof"]),
     ("portal", &["proof", "ledger", "scorer", "daemon"]),
     ("server", &["proof", "ledger", "ingester", "scorer", "portal", "daemon"]),
+    ("witness", &["proof", "daemon"]),
     ("verifier", &["proof"]),
 ];
 
@@ -107,6 +108,7 @@ fn complaints(root: &Path) -> anyhow::Result<Vec<String>> {
     complaints.extend(text::decisions(root)?);
     complaints.extend(text::places(root)?);
     complaints.extend(text::silent(root)?);
+    complaints.extend(text::unwritten(root)?);
     Ok(complaints)
 }
 

@@ -75,6 +75,18 @@ fn a_file_that_names_a_place_is_found_in_any_folder() {
 }
 
 #[test]
+fn a_test_that_a_page_names_and_nobody_wrote_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("docs")).unwrap();
+    std::fs::create_dir_all(root.path().join("a/src")).unwrap();
+    std::fs::write(root.path().join("a/src/lib.rs"), "fn this_one_is_there_already() {}\n").unwrap();
+    let page = "`this_one_is_there_already`, `this_one_is_not_there_yet`, `kill -9`, `bad_signature`\n";
+    std::fs::write(root.path().join("docs/refusals.md"), page).unwrap();
+    let found = text::unwritten(root.path()).unwrap();
+    assert_eq!(found, ["docs/refusals.md: no test `this_one_is_not_there_yet`"]);
+}
+
+#[test]
 fn a_raw_struct_that_would_read_unknown_keys_is_found() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("agent/src")).unwrap();

@@ -1,5 +1,6 @@
 //! Rules about files rather than manifests.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,14 +12,18 @@ const NOT_OURS: [&str; 4] = [".git", "target", "dist", ".demo"];
 const PLACES: [&str; 2] = [concat!("/wo", "rk/"), concat!("../sha", "red")];
 
 /// Where files that people edit have their raw structs.
-const RAW: [&str; 6] = [
+const RAW: [&str; 7] = [
     "agent/src/config.rs",
     "collectors/src/manifest/raw.rs",
     "scorer/src/calendar.rs",
     "scorer/src/profile.rs",
     "scorer/src/project.rs",
     "server/src/config.rs",
+    "witness/src/config.rs",
 ];
+
+/// A page that names tests: what is promised there is tried somewhere.
+const NAMES_TESTS: &str = "docs/refusals.md";
 
 /// Raw structs that would read an unknown key in silence: serde does unless each is told.
 pub(super) fn silent(root: &Path) -> anyhow::Result<Vec<String>> {
@@ -100,4 +105,31 @@ fn named(root: &Path, path: &PathBuf) -> anyhow::Result<Option<String>> {
     let text = String::from_utf8_lossy(&bytes);
     let short = path.strip_prefix(root).unwrap_or(path).display();
     Ok(PLACES.iter().find(|place| text.contains(**place)).map(|place| format!("{short}: names {place}")))
+}
+
+/// Tests that [`NAMES_TESTS`] names and nobody has written: words between backticks with four underscores or more.
+pub(super) fn unwritten(root: &Path) -> anyhow::Result<Vec<String>> {
+    let Ok(page) = std::fs::read_to_string(root.join(NAMES_TESTS)) else { return Ok(Vec::new()) };
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 4
+            && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let mut named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in
+            std::fs::read_dir(&folder).with_context(|| format!("could not list {}", folder.display()))?
+        {
+            let path = entry?.path();
+            let skipped = path.file_name().is_some_and(|name| NOT_OURS.iter().any(|not| name == *not));
+            if path.is_dir() && !skipped && !path.is_symlink() && !path.join("CACHEDIR.TAG").exists() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("could not read {}", path.display()))?;
+                named.retain(|name| !text.contains(&format!("fn {name}(")));
+            }
+        }
+    }
+    Ok(named.into_iter().map(|name| format!("{NAMES_TESTS}: no test `{name}`")).collect())
 }

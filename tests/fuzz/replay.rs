@@ -1,4 +1,4 @@
-//! For tests: the corpora of `tests/fuzz`, and random changes of their files.
+//! For tests: the corpora beside this file, and random changes of their files. A module of each crate that has targets.
 
 use std::path::Path;
 
