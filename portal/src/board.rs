@@ -38,8 +38,6 @@ pub struct Plan {
     pub calendar: Calendar,
     /// The log's verifier key, as `inuse-verify` takes it.
     pub verifier_key: String,
-    /// Independent witnesses configured.
-    pub witnesses: u32,
 }
 
 /// See the module's text. Shared behind an [`Arc`].
@@ -74,11 +72,7 @@ struct Shown {
 impl Board {
     /// A board that has read nothing yet: call [`Board::refresh`] once before serving.
     pub fn new(readers: Readers, clock: Arc<dyn Clock>, plan: Plan) -> Self {
-        let log = LogFacts {
-            verifier_key: plan.verifier_key.clone(),
-            witnesses: plan.witnesses,
-            ..LogFacts::default()
-        };
+        let log = LogFacts { verifier_key: plan.verifier_key.clone(), ..LogFacts::default() };
         let shown = RwLock::new(Shown { log, ..Shown::default() });
         Self { readers, clock, plan, folded: Mutex::default(), shown }
     }

@@ -89,8 +89,19 @@ pub struct LogFacts {
     pub checkpoint: String,
     /// The log's verifier key, as `inuse-verify` takes it.
     pub verifier_key: String,
-    /// Independent witnesses configured.
-    pub witnesses: u32,
+    /// The newest checkpoint that enough independent witnesses have cosigned; `None` where none have.
+    pub cosigned: Option<Cosigned>,
+}
+
+/// A checkpoint that enough independent witnesses have cosigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosigned {
+    /// Entries under it.
+    pub size: u64,
+    /// The signed note with all signatures.
+    pub note: String,
+    /// Who has cosigned it, by the policy's names, and when, Unix seconds.
+    pub by: Vec<(String, u64)>,
 }
 
 /// One gateway.

@@ -194,6 +194,7 @@ words! {
     check_yourself: "自行核验", "Check it yourself";
     check_note: "下载两个文件，在任何一台不联网的电脑上运行：", "Download both files and run, on any machine without a network:";
     log_key_note: "日志公钥请向主管部门另行索取并核对，不要只信本页。", "Get the log's key from the authority by another way and compare: do not trust this page alone.";
+    witnessed_by: "独立见证联署的检查点", "Checkpoint cosigned by independent witnesses";
     no_witness: "无独立见证：时间范围只由本市检查点给出。", "No independent witness: the time bracket rests on the city's own checkpoints.";
     forked: "同一序号有多条记录（分叉），全部保留：", "Several entries have this sequence (a fork); all are kept:";
     download_envelope: "下载 envelope.bin", "Download envelope.bin";

@@ -60,12 +60,7 @@ fn bench() -> Bench {
     let profile = toml::from_str::<ProfileFile>(text).unwrap().check("neutral").unwrap();
     let project = madeup::firms::project("hengtong", "恒通", "Hengtong", "城东区", agent);
     let clock = Arc::new(Standing(AtomicI64::new(madeup::day_ms(date(2026, 3, 4)) + 3_600_000)));
-    let plan = Plan {
-        projects: vec![(project, profile)],
-        calendar: Calendar::default(),
-        verifier_key,
-        witnesses: 0,
-    };
+    let plan = Plan { projects: vec![(project, profile)], calendar: Calendar::default(), verifier_key };
     let board = Board::new(Readers::open(&path, 2).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, plan);
     Bench { store, board, clock, agent, entries: madeup::windows::chain(agent, &signing), _folder: folder }
 }

@@ -28,7 +28,10 @@ struct Answer {
 
 impl Site {
     fn new() -> Self {
-        let source = madeup::MadeUp::new();
+        Self::of(madeup::MadeUp::new())
+    }
+
+    fn of(source: madeup::MadeUp) -> Self {
         let (agent, opening) = (source.agent().to_string(), source.opening());
         Self { agent, opening, router: portal::router(Arc::new(source)) }
     }
@@ -324,4 +327,23 @@ async fn programs_get_the_same_facts_as_json() {
     let lost = site.get("/api/firms/nobody").await;
     assert_eq!((lost.status, lost.text.contains("no_such_firm")), (StatusCode::NOT_FOUND, true));
     assert_eq!(site.get("/healthz").await.text, "ok\n");
+}
+
+#[tokio::test]
+async fn who_has_cosigned_stands_beside_what_the_checkpoint_covers_and_beside_nothing_else() {
+    let pages = async |size: u64| {
+        let mut source = madeup::MadeUp::new();
+        let by = vec![("university".to_owned(), 1_772_500_000)];
+        source.log.cosigned = Some(portal::Cosigned { size, note: String::new(), by });
+        let site = Site::of(source);
+        let window = site.get(&format!("/firms/hengtong/windows/{}/60", site.agent)).await;
+        (site.get("/firms/hengtong").await.text, window.text)
+    };
+    let line = "独立见证联署的检查点 · 树大小 100000 · university 2026-03-03 09:06";
+    let (firm, window) = pages(100_000).await;
+    assert!(firm.contains(line) && !firm.contains("无独立见证"), "{firm}");
+    assert!(window.contains(line) && !window.contains("无独立见证"), "{window}");
+    let (firm, window) = pages(10).await;
+    assert!(firm.contains("树大小 10 · university"), "{firm}");
+    assert!(window.contains("无独立见证") && !window.contains("university"), "recorded after it: {window}");
 }

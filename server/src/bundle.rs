@@ -13,12 +13,14 @@ use ledger::{Agent, Entry, Read as _, Reader, Readers};
 use portal::Source as _;
 use proof::bundle::{Enrolment, Writer, names, place};
 use proof::log::receipt_text;
+use proof::policy::Policy;
 use proof::{EntryId, Opening};
 
-use crate::compose::LEDGER;
+use crate::compose::{self, LEDGER};
 use crate::config::ServerConfig;
 use crate::log_key;
 use crate::pages::Pages;
+use crate::witnesses;
 
 /// Entries read at a time.
 const BATCH: u32 = 2_000;
@@ -60,9 +62,22 @@ pub fn make(
     let reader = Reader::open(&path)?;
     let file = OpenOptions::new().write(true).create_new(true).open(out);
     let file = file.with_context(|| format!("could not make {}", out.display()))?;
+    let (policy, cosigned) = match compose::policy(config, key.verifier())? {
+        Some(policy) => {
+            let cosigned = witnesses::cosigned(&config.data, &policy)?;
+            (policy, cosigned.map(|cosigned| (cosigned.size, cosigned.note)))
+        }
+        None => (Policy::without_witnesses(key.verifier()), None),
+    };
     let made = reader.at_once(|reader| {
-        let contents = Contents { reader, agents: reader.agents(Some(firm))?, assessment, openings };
-        contents.write(file, key.verifier(), |list| key.sign_bundle(list))
+        let newest = reader.checkpoint()?;
+        if let Some((size, _)) = cosigned.as_ref().filter(|(size, _)| *size > newest.size) {
+            bail!("witnesses have cosigned {size} entries of this log, and the ledger has {}: it is an older copy", newest.size);
+        }
+        let checkpoint = cosigned.unwrap_or((newest.size, newest.note));
+        let agents = reader.agents(Some(firm))?;
+        let contents = Contents { reader, agents, assessment, openings, policy, checkpoint };
+        contents.write(file, |list| key.sign_bundle(list))
     });
     made.inspect_err(|_| {
         // What was begun is of no use to anybody.
@@ -92,11 +107,14 @@ struct Contents<'a> {
     agents: Vec<Agent>,
     assessment: String,
     openings: &'a [PathBuf],
+    policy: Policy,
+    /// Size and note of the one checkpoint of all receipts. What was recorded after it is not in the bundle.
+    checkpoint: (u64, String),
 }
 
 impl Contents<'_> {
     /// Files in the order of their names.
-    fn write(self, file: File, log_vkey: &str, sign: impl FnOnce(&str) -> String) -> anyhow::Result<Made> {
+    fn write(self, file: File, sign: impl FnOnce(&str) -> String) -> anyhow::Result<Made> {
         let mut agents: BTreeMap<String, &Agent> = BTreeMap::new();
         agents.extend(self.agents.iter().map(|agent| (agent.id.to_string(), agent)));
         ensure!(!agents.is_empty(), "the firm has no gateway");
@@ -125,8 +143,7 @@ impl Contents<'_> {
         for (name, bytes) in &openings {
             bundle.add(&format!("{}{name}", names::OPENINGS), bytes)?;
         }
-        let policy = format!("log {log_vkey}\nquorum none\n");
-        bundle.add(names::POLICY, policy.as_bytes())?;
+        bundle.add(names::POLICY, self.policy.text().as_bytes())?;
         for (name, entry) in &receipts {
             let text = self.receipt(*entry)?;
             bundle.add(&format!("{}{name}.tlog-proof", names::RECEIPTS), text.as_bytes())?;
@@ -144,14 +161,16 @@ impl Contents<'_> {
             let batch = self.reader.entries(Some(agent.id), from, BATCH)?;
             let Some(last) = batch.last() else { break };
             from = last.index + 1;
-            entries.extend(batch.into_iter().map(|entry| Entry { use_rows: None, ..entry }));
+            let covered = batch.into_iter().filter(|entry| entry.index < self.checkpoint.0);
+            entries.extend(covered.map(|entry| Entry { use_rows: None, ..entry }));
         }
         entries.sort_by_key(|entry| (entry.seq, entry.entry));
         Ok(entries)
     }
 
     fn receipt(&self, entry: EntryId) -> anyhow::Result<String> {
-        let found = self.reader.find(entry)?;
+        let (size, note) = &self.checkpoint;
+        let found = self.reader.receipt_under(entry, (*size, note))?;
         let found = found.with_context(|| format!("entry {entry} is gone from the ledger"))?;
         Ok(receipt_text(&found.receipt))
     }

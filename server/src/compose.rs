@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use axum::Router;
-use daemon::{Clock, SystemClock, Tasks};
+use daemon::{Bounds, Clock, Door, SystemClock, Tasks};
 use data_encoding::HEXLOWER;
 use ingester::{Config as IngesterConfig, Ingester, Tls};
 use ledger::{Ledger, Owner, Readers, Sqlite};
+use proof::policy::Policy;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -24,9 +25,9 @@ use crate::broker::{Admit, Broker, access};
 use crate::ca::{Ca, INGESTER, Identity};
 use crate::config::{BrokerChoice, Part, ServerConfig};
 use crate::enrol::{self, BrokerAddress, Enrolment};
-use crate::http::{self, Bounds, Door};
 use crate::log_key;
 use crate::pages::Pages;
+use crate::witnesses::Witnesses;
 
 /// What all parts together get to stop in. The ingester alone may take ten seconds.
 const GRACE: Duration = Duration::from_secs(20);
@@ -50,6 +51,7 @@ pub struct Server {
     ingester: Option<Ingester>,
     enrolment: Option<(Door, Router)>,
     portal: Option<(Door, Arc<Pages>)>,
+    witnesses: Option<Witnesses>,
     ledger: Ledger,
     owner: Owner,
     readers: Readers,
@@ -81,6 +83,14 @@ impl Server {
         let store = Sqlite::open(&data.join(LEDGER), key).context("could not open the ledger")?;
         let (ledger, owner) = Ledger::start(store)?;
         let readers = Readers::open(&data.join(LEDGER), READERS)?;
+        let policy = policy(&config, &log_vkey)?;
+        // Of several processes the one that records asks.
+        let witnesses = match &policy {
+            Some(policy) if config.roles.contains(&Part::Ingester) => {
+                Some(Witnesses::new(policy.clone(), readers.clone(), data)?)
+            }
+            Some(_) | None => None,
+        };
         let pages = match config.roles.contains(&Part::Portal) {
             true => Some(Arc::new(Pages::build(&config, &readers, &log_vkey, &clock)?)),
             false => None,
@@ -106,7 +116,7 @@ impl Server {
         };
         let enrolment = match config.roles.contains(&Part::Enrolment) {
             true => {
-                let tls = Some(http::tls(&identity)?);
+                let tls = Some(identity.tls()?);
                 let door = Door::bind("enrolment", config.listen.enrolment, tls, ENROLMENT).await;
                 let door =
                     door.with_context(|| format!("could not listen on {}", config.listen.enrolment))?;
@@ -129,7 +139,19 @@ impl Server {
             enrolment: enrolment.as_ref().map(|(door, _)| door.address()),
             portal: portal.as_ref().map(|(door, _)| door.address()),
         };
-        Ok(Self { addresses, broker, ingester, enrolment, portal, ledger, owner, readers, ca, log_vkey })
+        Ok(Self {
+            addresses,
+            broker,
+            ingester,
+            enrolment,
+            portal,
+            witnesses,
+            ledger,
+            owner,
+            readers,
+            ca,
+            log_vkey,
+        })
     }
 
     /// Where it listens.
@@ -191,6 +213,9 @@ impl Server {
                 tokio::try_join!(door.serve(router, quit.clone()), pages.run(quit)).map(|_| ())
             });
         }
+        if let Some(witnesses) = self.witnesses {
+            tasks.spawn("witnesses", witnesses.run(quit.clone()));
+        }
         info!("server running");
         let early = tokio::select! {
             () = quit.cancelled() => Ok(()),
@@ -203,6 +228,20 @@ impl Server {
         info!("server stopped");
         early.and(late).and(closed)
     }
+}
+
+/// The policy of this log; `None` without witnesses.
+///
+/// # Errors
+/// When the policy is of other logs.
+pub(crate) fn policy(config: &ServerConfig, log_vkey: &str) -> anyhow::Result<Option<Policy>> {
+    let Some(file) = &config.witnesses else { return Ok(None) };
+    let policy = file.policy.clone().of_log(log_vkey).filter(Policy::asks_witnesses);
+    let path = file.path.display();
+    Ok(Some(
+        policy
+            .with_context(|| format!("{path} names other logs than {log_vkey}, or no quorum of witnesses"))?,
+    ))
 }
 
 /// No part ends by itself.

@@ -8,7 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use daemon::config::Complaints;
+use daemon::files;
+use proof::policy::{MAX_POLICY, Policy};
 use serde::Deserialize;
+
+use crate::witnesses;
 
 /// What one process does. All of it on one box, or one part where a city has outgrown that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +60,8 @@ pub struct ServerConfig {
     pub roles: BTreeSet<Part>,
     /// Name of the log, first line of its checkpoints.
     pub origin: String,
+    /// Who cosigns its checkpoints; `None`: nobody.
+    pub witnesses: Option<WitnessFile>,
     /// Where to listen.
     pub listen: Listen,
     /// Which broker.
@@ -71,6 +77,15 @@ pub struct Listen {
     pub enrolment: SocketAddr,
     /// Pages over plain HTTP: put a proxy with a certificate in front, or keep it on loopback.
     pub portal: SocketAddr,
+}
+
+/// A file with a policy, C2SP tlog-policy, and what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its policy: each witness has an address.
+    pub policy: Policy,
 }
 
 /// The broker between agents and ingester.
@@ -125,6 +140,7 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawLog {
     origin: Option<String>,
+    witnesses: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -190,6 +206,7 @@ fn check(raw: Raw, mut complaints: Complaints, base: &Path) -> Result<ServerConf
     if origin.is_empty() || origin.len() > 200 || origin.chars().any(|x| x.is_whitespace() || x == '+') {
         c.add("log.origin", "must be 1 to 200 bytes without spaces and `+`");
     }
+    let witnesses = raw.log.witnesses.and_then(|path| check_witnesses(base.join(path), c));
     let listen = Listen {
         broker: check_address("listen.broker", raw.listen.broker, BROKER, c),
         enrolment: check_address("listen.enrolment", raw.listen.enrolment, ENROLMENT, c),
@@ -202,7 +219,46 @@ fn check(raw: Raw, mut complaints: Complaints, base: &Path) -> Result<ServerConf
     if roles.contains(&Part::Ingester) && !roles.contains(&Part::Broker) && broker == BrokerChoice::Embedded {
         c.add("broker.mode", "must be \"external\" for an ingester without the broker");
     }
-    complaints.or(ServerConfig { data, projects, calendars, profiles, names, roles, origin, listen, broker })
+    complaints.or(ServerConfig {
+        data,
+        projects,
+        calendars,
+        profiles,
+        names,
+        roles,
+        origin,
+        witnesses,
+        listen,
+        broker,
+    })
+}
+
+fn check_witnesses(path: PathBuf, c: &mut Complaints) -> Option<WitnessFile> {
+    let text = match files::read_small(&path, MAX_POLICY as u64) {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            c.add("log.witnesses", format!("no such file `{}`", path.display()));
+            return None;
+        }
+        Err(error) => {
+            c.add("log.witnesses", format!("cannot read {}: {error}", path.display()));
+            return None;
+        }
+    };
+    match Policy::parse(&text) {
+        Ok(policy) => {
+            if let Err(error) = witnesses::all_have_addresses(&policy) {
+                c.add("log.witnesses", format!("{}: {error:#}", path.display()));
+            }
+            Some(WitnessFile { path, policy })
+        }
+        Err(wrong) => {
+            for wrong in wrong {
+                c.add("log.witnesses", format!("{}, {wrong}", path.display()));
+            }
+            None
+        }
+    }
 }
 
 fn all_parts() -> BTreeSet<Part> {
@@ -349,6 +405,10 @@ impl fmt::Display for ServerConfig {
         writeln!(f, "names = {}", list(self.names.iter().map(|name| quoted(name)).collect()))?;
         writeln!(f, "roles = {}", list(self.roles.iter().map(|part| quoted(part.name())).collect()))?;
         writeln!(f, "\n[log]\norigin = {}", quoted(&self.origin))?;
+        match &self.witnesses {
+            Some(file) => writeln!(f, "witnesses = {}", path(&file.path))?,
+            None => writeln!(f, "# witnesses: none")?,
+        }
         writeln!(f, "\n[listen]")?;
         writeln!(f, "broker = {}", quoted(&self.listen.broker.to_string()))?;
         writeln!(f, "enrolment = {}", quoted(&self.listen.enrolment.to_string()))?;

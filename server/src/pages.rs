@@ -12,13 +12,15 @@ use std::time::{Duration, SystemTime};
 use daemon::Clock;
 use jiff::civil::Date;
 use ledger::{Entry, LedgerError, Read, Readers, Receipted, Resource};
-use portal::{Board, Firm, LogFacts, Plan, Source, SourceError};
+use portal::{Board, Cosigned, Firm, LogFacts, Plan, Source, SourceError};
+use proof::policy::Policy;
 use proof::{AgentId, EntryId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::ServerConfig;
 use crate::projects::{self, Bound, Rules};
+use crate::{compose, witnesses};
 
 /// Between two looks at ledger and files.
 const REFRESH: Duration = Duration::from_secs(3);
@@ -27,6 +29,9 @@ const REFRESH: Duration = Duration::from_secs(3);
 pub struct Pages {
     making: Making,
     board: RwLock<Arc<Board>>,
+    /// With the data directory; `None` without witnesses.
+    policy: Option<(Policy, PathBuf)>,
+    cosigned: RwLock<Option<Cosigned>>,
     stands_on: Mutex<StandsOn>,
 }
 
@@ -62,8 +67,9 @@ impl Pages {
             clock: Arc::clone(clock),
         };
         let stands_on = making.stands_on()?;
-        let board = making.board(&stands_on.bound)?;
-        Ok(Self { making, board: RwLock::new(Arc::new(board)), stands_on: Mutex::new(stands_on) })
+        let board = RwLock::new(Arc::new(making.board(&stands_on.bound)?));
+        let policy = compose::policy(config, log_vkey)?.map(|policy| (policy, config.data.clone()));
+        Ok(Self { making, board, policy, cosigned: RwLock::default(), stands_on: Mutex::new(stands_on) })
     }
 
     /// Folds what is new in the ledger and scores the firms it belongs to; returns how many were scored. Blocks.
@@ -71,6 +77,12 @@ impl Pages {
     /// # Errors
     /// When the ledger cannot be read; the pages keep what they have.
     pub fn refresh(&self) -> Result<usize, SourceError> {
+        if let Some((policy, data)) = &self.policy {
+            match witnesses::cosigned(data, policy) {
+                Ok(found) => *self.cosigned.write().unwrap_or_else(PoisonError::into_inner) = found,
+                Err(error) => warn!(error = daemon::chain(error.as_ref()), "cosigned checkpoint not read"),
+            }
+        }
         let mut stands_on = self.stands_on.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.making.stands_on()?;
         if *stands_on == now {
@@ -130,7 +142,6 @@ impl Making {
             projects: projects.into_iter().map(with_profile).collect(),
             calendar: self.rules.calendar.clone(),
             verifier_key: self.verifier_key.clone(),
-            witnesses: 0,
         };
         Ok(Board::new(self.readers.clone(), Arc::clone(&self.clock), plan))
     }
@@ -184,10 +195,20 @@ impl Source for Pages {
     }
 
     fn log(&self) -> Result<LogFacts, SourceError> {
-        self.board().log()
+        let cosigned = self.cosigned.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(LogFacts { cosigned, ..self.board().log()? })
     }
 
     fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, SourceError> {
-        self.board().resource(resource)
+        let found = self.board().resource(resource)?;
+        if resource != Resource::Checkpoint {
+            return Ok(found);
+        }
+        // With its cosignatures, once they are there.
+        let cosigned = self.cosigned.read().unwrap_or_else(PoisonError::into_inner);
+        let same = cosigned.as_ref().filter(|cosigned| {
+            found.as_ref().is_some_and(|plain| cosigned.note.as_bytes().starts_with(plain))
+        });
+        Ok(same.map(|cosigned| cosigned.note.clone().into_bytes()).or(found))
     }
 }

@@ -8,11 +8,13 @@ use anyhow::Context as _;
 use jiff::civil::date;
 use ledger::LogKey;
 use proof::bundle::{Files, Writer};
+use proof::policy::Policy;
+use server::witnesses::Witnesses;
 use tests::plant::firm::demo_firms;
-use tests::process::{Ended, Program, run};
+use tests::process::{Ended, Program, free_address, run};
 use tests::site::{Site, seconds};
 use verifier::Verdict;
-use verifier::bundle::{Mark, Report, check};
+use verifier::bundle::{Known, Mark, Report, check};
 
 /// A firm's night, and its bundle.
 struct Made {
@@ -72,7 +74,7 @@ impl Made {
             writer.add(name, bytes)?;
         }
         let bundle = writer.end(|list| self.key.sign_bundle(list))?;
-        Ok(check(&bundle, Some(self.key.verifier())))
+        Ok(check(&bundle, Known::LogKey(self.key.verifier())))
     }
 
     async fn verify(&self, args: &[&str]) -> anyhow::Result<Ended> {
@@ -135,12 +137,12 @@ async fn a_firms_bundle_is_valid_offline_with_the_logs_key_and_not_without_it() 
 async fn no_byte_of_a_bundle_can_be_another() -> anyhow::Result<()> {
     let made = Made::after(seconds(0, 25, 0)).await?;
     let key = made.key.verifier().to_owned();
-    assert_eq!(check(&made.bundle, Some(&key)).verdict, Verdict::Valid);
+    assert_eq!(check(&made.bundle, Known::LogKey(&key)).verdict, Verdict::Valid);
     let mut bundle = made.bundle.clone();
     for at in 0..bundle.len() {
         for bit in [0x01, 0x20, 0x80] {
             bundle[at] ^= bit;
-            let report = check(&bundle, Some(&key));
+            let report = check(&bundle, Known::LogKey(&key));
             assert_eq!(report.verdict, Verdict::Invalid, "byte {at}, bit {bit:02x}: {:?}", report.lines);
             bundle[at] ^= bit;
         }
@@ -242,6 +244,72 @@ async fn what_the_one_who_signs_bundles_leaves_out_or_puts_in_is_said_all_the_sa
     wrong(
         &made.with(|files| drop(files.insert("policy".to_owned(), b"log\n".to_vec())))?,
         "policy is missing or not understood",
+    );
+    made.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_says_whether_enough_witnesses_have_cosigned_its_checkpoint() -> anyhow::Result<()> {
+    let made = Made::after(seconds(0, 35, 0)).await?;
+    let folder = made.folder.path();
+    let vkey = made.key.verifier().to_owned();
+    let witness = folder.join("w.toml");
+    let listen = free_address()?;
+    let text = format!("data = \"w\"\nname = \"w.example\"\nlisten = \"{listen}\"\nlogs = [\"{vkey}\"]\n");
+    fs::write(&witness, text)?;
+    let public = run("inuse-witness", &["key"], &witness).await?.out;
+    let policy = format!("log {vkey}\nwitness w {} http://{listen}\nquorum w\n", public.trim());
+    let policy_file = folder.join("city.policy");
+    fs::write(&policy_file, &policy)?;
+    // The server's configuration with the policy.
+    let config = made.site.data().with_file_name("server.toml");
+    let witnessed = config.with_file_name("witnessed.toml");
+    let line = format!("[log]\nwitnesses = \"{}\"\n", policy_file.display());
+    fs::write(&witnessed, fs::read_to_string(&config)?.replace("[log]\n", &line))?;
+    let bundle = async |name: &str| {
+        let out = folder.join(name);
+        let text = out.display().to_string();
+        let made = run("inuse-server", &["bundle", "shifan", "--out", &text], &witnessed).await?;
+        anyhow::ensure!(made.code == Some(0), "{made:?}");
+        let policy = policy_file.display().to_string();
+        let said = Program::shipped("inuse-verify")?.run_alone(&[&text, "--policy", &policy]).await?;
+        anyhow::Ok((said, fs::read(out)?))
+    };
+
+    let (said, _) = bundle("alone.inuse").await?;
+    assert!(said.code == Some(2) && said.out.contains("1 个独立见证中的 0 个联署"), "{said:?}");
+
+    let mut process = Program::shipped("inuse-witness")?.start(&witness)?;
+    process.listens(&listen).await?;
+    let read = Policy::parse(&policy).map_err(|wrong| anyhow::anyhow!("{wrong:?}"))?;
+    let readers = ledger::Readers::open(&made.site.data().join("ledger.sqlite"), 1)?;
+    let mut asks = Witnesses::new(read.clone(), readers, &made.site.data())?;
+    let kept = asks.round().await?.context("the witness has cosigned")?;
+    assert_eq!(kept.by.len(), 1);
+    process.terminate().await?;
+    let (said, bytes) = bundle("witnessed.inuse").await?;
+    assert!(said.code == Some(0) && said.out.contains("1 个独立见证中的 1 个联署"), "{said:?}");
+    assert!(said.out.contains("日志公钥与见证策略与另行给出的一致"), "{said:?}");
+
+    // The log's key alone does not say whose the witnesses are; another policy is another one.
+    let report = check(&bytes, Known::LogKey(&vkey));
+    assert!(says(&report, Mark::Says, "the witnesses' keys are the bundle's own word"), "{:?}", report.lines);
+    let none = Policy::without_witnesses(&vkey);
+    let report = check(&bytes, Known::Policy(&none));
+    assert!(
+        report.verdict == Verdict::Invalid && says(&report, Mark::Wrong, "is not the one that was given")
+    );
+    // Nor is a bundle whose maker left its witnesses out.
+    let report = check(&made.bundle, Known::Policy(&read));
+    assert_eq!(report.verdict, Verdict::Invalid, "{:?}", report.lines);
+
+    let wrong = folder.join("wrong.policy");
+    fs::write(&wrong, "quorum x\nhello\n")?;
+    let (bundle, wrong) = (folder.join("witnessed.inuse").display().to_string(), wrong.display().to_string());
+    let usage = Program::shipped("inuse-verify")?.run_alone(&[&bundle, "--policy", &wrong]).await?;
+    assert!(
+        usage.code == Some(64) && usage.err.contains("line 1") && usage.err.contains("line 2"),
+        "{usage:?}"
     );
     made.end().await
 }

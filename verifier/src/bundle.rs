@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proof::bundle::{Enrolment, Files, names, place};
-use proof::log::{Outcome, Receipt, check_receipt, parse_receipt_text};
+use proof::log::{Outcome, Receipt, check_receipt, checkpoint_of, parse_receipt_text};
 use proof::payload::{Header, Payload};
+use proof::policy::Policy;
 use proof::{AgentId, EntryId, Envelope, Opening, VerifyKey};
 
 use crate::Verdict;
@@ -48,13 +49,23 @@ pub struct Report {
 /// Most lines of one mark; more are counted.
 const MOST: usize = 200;
 
-/// Checks a bundle. `log_key` is the log's verifier key from elsewhere: that of the bundle's own policy shows only that
-/// the bundle agrees with itself.
-pub fn check(bundle: &[u8], log_key: Option<&str>) -> Report {
+/// What is known of the log from elsewhere. What stands in the bundle shows only that it agrees with itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// Nothing.
+    Nothing,
+    /// The log's verifier key.
+    LogKey(&'a str),
+    /// Its key and its witnesses.
+    Policy(&'a Policy),
+}
+
+/// Checks a bundle with what is known of the log from elsewhere.
+pub fn check(bundle: &[u8], known: Known<'_>) -> Report {
     let mut report = Made::default();
     match Files::read(bundle) {
         Err(error) => report.wrong(format!("证据包不完整或被改动：{error}"), error.to_string()),
-        Ok(files) => Checking { bundle, files: &files, report: &mut report }.all(log_key),
+        Ok(files) => Checking { bundle, files: &files, report: &mut report }.all(known),
     }
     report.end()
 }
@@ -118,9 +129,10 @@ struct Chain {
 }
 
 impl Checking<'_> {
-    fn all(mut self, given: Option<&str>) {
+    fn all(mut self, known: Known<'_>) {
         self.names();
-        let Some(log_key) = self.policy(given) else { return };
+        let Some(policy) = self.policy(known) else { return };
+        let Some(log_key) = policy.logs.first().cloned() else { return };
         match self.files.signed_by(self.bundle, &log_key) {
             Ok(()) => self.report.say(
                 Mark::Holds,
@@ -136,7 +148,7 @@ impl Checking<'_> {
             Err(error) => self.report.wrong("文件清单不是由该日志密钥签名", error.to_string()),
         }
         let keys = self.enrolments();
-        let envelopes = self.envelopes(&keys, &log_key);
+        let envelopes = self.envelopes(&keys, &log_key, &policy);
         self.openings(&envelopes);
         if self.files.get(self.bundle, names::VERDICT).is_none() {
             self.report.say(
@@ -145,7 +157,7 @@ impl Checking<'_> {
                 "the assessment verdict.json is not there",
             );
         }
-        self.cannot_tell();
+        self.cannot_tell(&policy);
     }
 
     /// Nothing is in it that nobody looks at.
@@ -162,31 +174,80 @@ impl Checking<'_> {
         }
     }
 
-    /// The log's key that is checked with.
-    fn policy(&mut self, given: Option<&str>) -> Option<String> {
+    /// The policy that is checked with: of one log, in its one form.
+    fn policy(&mut self, known: Known<'_>) -> Option<Policy> {
         let text = self.files.get(self.bundle, names::POLICY).and_then(|text| std::str::from_utf8(text).ok());
-        let own = text.and_then(|text| text.strip_prefix("log ")?.strip_suffix("\nquorum none\n"));
-        let Some(own) = own.filter(|key| !key.contains('\n')) else {
+        let read = text.and_then(|text| Policy::parse(text).ok().filter(|policy| policy.text() == text));
+        let Some(own) = read.filter(|policy| policy.logs.len() == 1) else {
             self.report.wrong(
-                "policy 缺失或无法解读：本版本只认一个日志、无见证的策略",
-                "policy is missing or not understood: this version knows one log without witnesses",
+                "policy 缺失或无法解读：应为一个日志及其见证",
+                "policy is missing or not understood: it should name one log and its witnesses",
             );
             return None;
         };
-        match given.map(str::trim) {
-            None => self.report.say(
+        match known {
+            Known::Nothing => self.report.say(
                 Mark::Missing,
-                "未另行给出日志公钥（--log-key）：只能说明证据包自身一致",
-                "no log key was given from elsewhere (--log-key): the bundle is only shown to agree with itself",
+                "未另行给出日志公钥（--log-key）或策略（--policy）：只能说明证据包自身一致",
+                "neither log key (--log-key) nor policy (--policy) was given from elsewhere: the bundle is only shown \
+                 to agree with itself",
             ),
-            Some(given) if given == own => {
+            Known::LogKey(given) if own.logs.iter().any(|log| log == given.trim()) => {
                 self.report.say(Mark::Holds, "日志公钥与另行给出的一致", "the log's key is the one that was given");
+                if own.asks_witnesses() {
+                    self.report.say(
+                        Mark::Says,
+                        "见证公钥只来自证据包：另行给出策略（--policy）才能核对",
+                        "the witnesses' keys are the bundle's own word: a policy given from elsewhere (--policy) checks them",
+                    );
+                }
             }
-            Some(_) => {
+            Known::LogKey(_) => {
                 self.report.wrong("日志公钥不是另行给出的那一个", "the log's key is not the one that was given");
             }
+            Known::Policy(given) if given.text() == own.text() => self.report.say(
+                Mark::Holds,
+                "日志公钥与见证策略与另行给出的一致",
+                "log key and witnesses are those of the policy that was given",
+            ),
+            Known::Policy(_) => {
+                self.report.wrong("策略不是另行给出的那一个", "the policy is not the one that was given");
+            }
         }
-        Some(own.to_owned())
+        Some(own)
+    }
+
+    /// Whether enough witnesses have cosigned the checkpoint of the receipts.
+    fn witnesses(&mut self, policy: &Policy, checkpoints: &BTreeSet<String>) {
+        if !policy.asks_witnesses() {
+            return;
+        }
+        for note in checkpoints {
+            // Whether the log has signed it was checked with each receipt.
+            let Ok(checked) = policy.check(note) else { continue };
+            let (count, of) = (checked.by.len(), policy.witnesses.len());
+            let by = |at: fn(u64) -> String| {
+                let by: Vec<_> =
+                    checked.by.iter().map(|(name, time)| format!("{name} {}", at(*time))).collect();
+                by.join(", ")
+            };
+            let by = by(|time_s| clock(i64::try_from(time_s).unwrap_or(0).saturating_mul(1000)));
+            if checked.is_quorum {
+                self.report.say(
+                    Mark::Holds,
+                    format!("检查点由 {of} 个独立见证中的 {count} 个联署（北京时间）：{by}"),
+                    format!(
+                        "{count} of {of} independent witnesses have cosigned the checkpoint (UTC+8): {by}"
+                    ),
+                );
+            } else {
+                self.report.say(
+                    Mark::Missing,
+                    format!("检查点只由 {of} 个独立见证中的 {count} 个联署，未达策略要求"),
+                    format!("only {count} of {of} independent witnesses have cosigned the checkpoint: fewer than the policy asks"),
+                );
+            }
+        }
     }
 
     fn enrolments(&mut self) -> BTreeMap<AgentId, Enrolment> {
@@ -224,10 +285,12 @@ impl Checking<'_> {
         &mut self,
         keys: &BTreeMap<AgentId, Enrolment>,
         log_key: &str,
+        policy: &Policy,
     ) -> BTreeMap<EntryId, Envelope> {
         let mut envelopes = BTreeMap::new();
         let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
         let (mut receipts, mut heads, mut places) = (0, BTreeSet::new(), BTreeSet::new());
+        let mut checkpoints = BTreeSet::new();
         for (name, bytes) in self.files.below(self.bundle, names::ENVELOPES) {
             let (envelope, header) = match signed(name, bytes, keys) {
                 Ok(read) => read,
@@ -250,8 +313,9 @@ impl Checking<'_> {
                     None
                 }
                 Some(text) => match receipted(text, &envelope, &header, log_key) {
-                    Ok(receipt) => {
+                    Ok((receipt, checkpoint)) => {
                         receipts += 1;
+                        checkpoints.insert(checkpoint);
                         heads.insert((receipt.size, receipt.root));
                         if !places.insert(receipt.index) {
                             let index = receipt.index;
@@ -294,6 +358,7 @@ impl Checking<'_> {
                 format!("all receipts are of one checkpoint, of {size} entries"),
             );
         }
+        self.witnesses(policy, &checkpoints);
         for agent in keys.keys() {
             chains.entry(*agent).or_default();
         }
@@ -427,7 +492,18 @@ impl Checking<'_> {
         }
     }
 
-    fn cannot_tell(&mut self) {
+    fn cannot_tell(&mut self, policy: &Policy) {
+        let other_log = if policy.asks_witnesses() {
+            (
+                "是否另有一份从未给这些见证看过的日志",
+                "whether there is another log that these witnesses were never shown",
+            )
+        } else {
+            (
+                "是否另有一份不同的日志：无独立见证，时间只由该日志给出",
+                "whether there is another log beside this one: no witness is asked, and the times are this log's alone",
+            )
+        };
         for (zh, en) in [
             (
                 "观测本身是否真实：密码学看不穿线缆与账号",
@@ -441,10 +517,7 @@ impl Checking<'_> {
                 "注册密钥是否得到企业确认：本版本的注册没有双方确认",
                 "whether the firm has confirmed the enrolled key: enrolment has no second confirmation in this version",
             ),
-            (
-                "是否另有一份不同的日志：无独立见证，时间只由该日志给出",
-                "whether there is another log beside this one: no witness is asked, and the times are this log's alone",
-            ),
+            other_log,
             ("逐人使用明细：不在包内", "use by account: these rows are not in a bundle"),
         ] {
             self.report.say(Mark::CannotTell, zh, en);
@@ -506,7 +579,13 @@ fn signed(name: &str, bytes: &[u8], keys: &BTreeMap<AgentId, Enrolment>) -> Resu
     Ok((envelope, header))
 }
 
-fn receipted(text: &[u8], envelope: &Envelope, header: &Header, log_key: &str) -> Result<Receipt, String> {
+/// The receipt and its checkpoint's text.
+fn receipted(
+    text: &[u8],
+    envelope: &Envelope,
+    header: &Header,
+    log_key: &str,
+) -> Result<(Receipt, String), String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
     let receipt = parse_receipt_text(text).map_err(|error| error.to_string())?;
     // One form only: a receipt is written again and must be the same.
@@ -520,5 +599,6 @@ fn receipted(text: &[u8], envelope: &Envelope, header: &Header, log_key: &str) -
     {
         return Err("the log entry is of another place, kind or key".to_owned());
     }
-    Ok(checked)
+    let checkpoint = checkpoint_of(&receipt).unwrap_or_default().to_owned();
+    Ok((checked, checkpoint))
 }

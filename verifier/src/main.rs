@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use verifier::bundle::{Mark, Report};
+use proof::policy::Policy;
+use verifier::bundle::{Known, Mark, Report};
 use verifier::{Evidence, verify};
 
 /// Checks an evidence bundle, or one envelope with its receipt, offline.
@@ -26,6 +27,9 @@ struct Cli {
     /// The log's verifier key (name+hash+key), or a file that holds it.
     #[arg(long)]
     log_key: Option<String>,
+    /// A file with a policy (C2SP tlog-policy): the log's key, its witnesses, and how many of them. For a bundle.
+    #[arg(long, conflicts_with = "log_key")]
+    policy: Option<PathBuf>,
     /// The window's use rows, as downloaded.
     #[arg(long)]
     use_rows: Option<PathBuf>,
@@ -76,10 +80,17 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         let alone = cli.receipt.is_none() && cli.key.is_none() && cli.use_rows.is_none();
         anyhow::ensure!(
             alone && cli.opening.is_none(),
-            "a bundle has receipts, keys and openings of its own: give --log-key alone"
+            "a bundle has receipts, keys and openings of its own: give --log-key or --policy alone"
         );
-        return say(&verifier::bundle::check(&evidence, log_key.as_deref()), cli.lang);
+        let policy = cli.policy.as_deref().map(policy).transpose()?;
+        let known = match (&policy, &log_key) {
+            (Some(policy), _) => Known::Policy(policy),
+            (None, Some(log_key)) => Known::LogKey(log_key),
+            (None, None) => Known::Nothing,
+        };
+        return say(&verifier::bundle::check(&evidence, known), cli.lang);
     }
+    anyhow::ensure!(cli.policy.is_none(), "--policy is for a bundle: give --log-key");
     let envelope = evidence;
     let receipt = cli.receipt.as_deref().map(read).transpose()?;
     let use_rows = cli.use_rows.as_deref().map(read).transpose()?;
@@ -111,6 +122,15 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
     }
     writeln!(out, "{}", answer.verdict.words())?;
     Ok(answer.verdict.exit_code())
+}
+
+/// The policy in a file; all that is wrong with it at once.
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let text = String::from_utf8(read(path)?).with_context(|| format!("{} is not text", path.display()))?;
+    Policy::parse(&text).map_err(|wrong| {
+        let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{} is no policy: {}", path.display(), wrong.join("; "))
+    })
 }
 
 /// What was found of a bundle, a line each.

@@ -72,6 +72,30 @@ impl Reader {
         answer
     }
 
+    /// The receipt of a recorded entry, proved in an older checkpoint: of `size` entries, with this note. `None` for an
+    /// entry that is not there, or not under it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn receipt_under(
+        &self,
+        entry: EntryId,
+        (size, note): (u64, &str),
+    ) -> Result<Option<Receipted>, LedgerError> {
+        let found: Option<(u64, [u8; 16], Vec<u8>)> = self
+            .connection
+            .prepare_cached("SELECT idx, agent, log_entry FROM entries WHERE entry = ?")
+            .and_then(|mut select| {
+                select.query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            })
+            .doing("find an entry")?;
+        let Some((index, agent, log_entry)) = found.filter(|(index, ..)| *index < size) else {
+            return Ok(None);
+        };
+        let receipt = receipt(index, log_entry, size, note, &StoredHashes(&self.connection))?;
+        Ok(Some(Receipted { index, agent: AgentId(agent), entry, receipt }))
+    }
+
     pub(super) fn checkpoint_size(&self) -> Result<u64, LedgerError> {
         self.connection
             .prepare_cached("SELECT size FROM log")
@@ -157,18 +181,15 @@ impl Read for Reader {
     }
 
     fn find(&self, entry: EntryId) -> Result<Option<Receipted>, LedgerError> {
-        let found: Option<(u64, [u8; 16], Vec<u8>)> = self
-            .connection
-            .prepare_cached("SELECT idx, agent, log_entry FROM entries WHERE entry = ?")
-            .and_then(|mut select| {
-                select.query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
-            })
-            .doing("find an entry")?;
-        let Some((index, agent, log_entry)) = found else { return Ok(None) };
-        // Read after the entry, so that it covers it: the log only grows.
         let Checkpoint { size, note, .. } = self.checkpoint()?;
-        let receipt = receipt(index, log_entry, size, &note, &StoredHashes(&self.connection))?;
-        Ok(Some(Receipted { index, agent: AgentId(agent), entry, receipt }))
+        match self.receipt_under(entry, (size, &note))? {
+            Some(found) => Ok(Some(found)),
+            // Recorded since, perhaps: a checkpoint that is read after an entry covers it.
+            None => {
+                let Checkpoint { size, note, .. } = self.checkpoint()?;
+                self.receipt_under(entry, (size, &note))
+            }
+        }
     }
 
     fn seq_of(&self, agent: AgentId, entry: EntryId) -> Result<Option<u64>, LedgerError> {

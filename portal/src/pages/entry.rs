@@ -42,7 +42,7 @@ pub(crate) struct EntryPage {
     receipt: Option<ReceiptPart>,
     command: String,
     entry: String,
-    witnessed: bool,
+    witnessed: Option<String>,
 }
 
 struct WindowPart {
@@ -107,7 +107,7 @@ impl EntryPage {
             receipt: asked.receipt.map(|receipt| ReceiptPart::new(&page, receipt, asked.log, offset)),
             command: command(asked),
             entry: entry.entry.to_string(),
-            witnessed: asked.log.witnesses > 0,
+            witnessed: super::witnesses(&page, asked.log, Some(asked.shown.index), offset),
             page,
         }
     }

@@ -42,7 +42,7 @@ pub(crate) struct OpeningPage {
     page: Page,
     text: String,
     answer: Option<AnswerPart>,
-    witnessed: bool,
+    witnessed: Option<String>,
 }
 
 struct AnswerPart {
@@ -70,7 +70,21 @@ impl OpeningPage {
                 }
             }),
         };
-        Self { text: text.to_owned(), answer, witnessed: log.witnesses > 0, page }
+        let witnessed = match given {
+            Given::Opening(known) => {
+                let own = known.entries.iter().find(|entry| entry.entry == known.opening.entry);
+                own.and_then(|entry| {
+                    super::witnesses(
+                        &page,
+                        log,
+                        Some(entry.index),
+                        known.firm.map_or(480, Firm::offset_minutes),
+                    )
+                })
+            }
+            Given::Nothing | Given::Unreadable => None,
+        };
+        Self { text: text.to_owned(), answer, witnessed, page }
     }
 }
 

@@ -67,3 +67,36 @@ fn the_effective_configuration_reads_back_as_itself() {
     let config = parse(EXAMPLE).unwrap();
     assert_eq!(parse(&config.to_string()).unwrap(), config);
 }
+
+#[test]
+fn a_policy_of_witnesses_is_checked_with_the_configuration_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let complain = |policy: Option<&str>| {
+        let path = folder.path().join("w.policy");
+        match policy {
+            Some(policy) => std::fs::write(&path, policy).unwrap(),
+            None => drop(std::fs::remove_file(&path)),
+        }
+        let text =
+            "data = \"d\"\nprojects = \"p\"\nnames = [\"a.example\"]\n[log]\nwitnesses = \"w.policy\"\n";
+        ServerConfig::parse("server.toml", text, folder.path())
+    };
+    assert!(complain(None).unwrap_err().to_string().contains("no such file"));
+    let wrong = complain(Some("witness a b\nquorum c\n")).unwrap_err().to_string();
+    assert!(wrong.contains("line 1") && wrong.contains("line 2"), "{wrong}");
+    let key = proof::policy::Cosigner::new("w.example", proof::SigningKey::from_seed(&[1; 32])).unwrap();
+    let key = key.public().text();
+    for (url, what) in [("", "no address"), ("ftp://w.example", "http://"), ("w.example", "http://")] {
+        let wrong = complain(Some(&format!("witness a {key} {url}\nquorum a\n"))).unwrap_err().to_string();
+        assert!(wrong.contains("log.witnesses") && wrong.contains(what), "{wrong}");
+    }
+    let good = complain(Some(&format!("witness a {key} https://w.example/inuse\nquorum a\n"))).unwrap();
+    assert!(good.to_string().contains("witnesses = "), "{good}");
+    assert_eq!(good.witnesses.unwrap().policy.witnesses.len(), 1);
+}
+
+#[test]
+fn the_example_of_a_policy_is_one_and_asks_nobody() {
+    let policy = Policy::parse(include_str!("../../../config/witnesses.policy")).unwrap();
+    assert!(!policy.asks_witnesses());
+}

@@ -104,7 +104,7 @@ pub(super) struct ChainPart {
     pub(super) refusals: Vec<(String, u64, String, String)>,
     pub(super) log: Vec<(&'static str, String)>,
     pub(super) checkpoint: String,
-    pub(super) witnessed: bool,
+    pub(super) witnessed: Option<String>,
     /// Step, its words, reached, what it stands on.
     pub(super) ladder: Vec<(&'static str, &'static str, bool, String)>,
 }
@@ -143,7 +143,7 @@ impl ChainPart {
                 .collect(),
             log: vec![(w.tree_size, log.size.to_string()), (w.log_key, log.verifier_key.clone())],
             checkpoint: log.checkpoint.clone(),
-            witnessed: log.witnesses > 0,
+            witnessed: super::super::witnesses(page, log, None, firm.offset_minutes()),
             ladder: ladder(page, firm),
         }
     }
