@@ -103,6 +103,15 @@ impl Browser {
         self.ask("POST", &format!("element/{element}/click"), Some(json!({}))).await.map(drop)
     }
 
+    /// Types into the first element of this selector; into one that takes a file, the file's path.
+    ///
+    /// # Errors
+    /// When there is no such element, or nothing can be typed into it.
+    pub async fn types(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        let element = self.element(selector).await?;
+        self.ask("POST", &format!("element/{element}/value"), Some(json!({ "text": text }))).await.map(drop)
+    }
+
     /// The text that a person reads in the first element of this selector.
     ///
     /// # Errors

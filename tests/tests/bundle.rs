@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
+use data_encoding::BASE64;
 use jiff::civil::date;
 use ledger::LogKey;
 use proof::bundle::{Files, Writer};
 use proof::policy::Policy;
 use server::witnesses::Witnesses;
+use tests::browser::Browser;
+use tests::foreign::needed;
 use tests::plant::firm::demo_firms;
-use tests::process::{Ended, Program, free_address, run};
+use tests::process::{Ended, Program, free_address, run, until};
 use tests::site::{Site, seconds};
 use verifier::Verdict;
 use verifier::bundle::{Known, Mark, Report, check};
@@ -311,5 +315,196 @@ async fn a_bundle_says_whether_enough_witnesses_have_cosigned_its_checkpoint() -
         usage.code == Some(64) && usage.err.contains("line 1") && usage.err.contains("line 2"),
         "{usage:?}"
     );
+    made.end().await
+}
+
+/// The page of the verifier in a browser, opened as a file.
+struct Page(Browser);
+
+impl Page {
+    async fn open() -> anyhow::Result<Self> {
+        let browser = Browser::start(1280, 1400).await?;
+        let page = Self(browser);
+        page.open_anew().await?;
+        Ok(page)
+    }
+
+    async fn open_anew(&self) -> anyhow::Result<()> {
+        // What stands behind `#` is read by nobody.
+        let address = format!("file://{}#http://example.com/x.inuse", needed("INUSE_PAGE")?.display());
+        self.0.open("about:blank").await?;
+        self.0.open(&address).await?;
+        assert_eq!(self.settles().await?, "ready");
+        Ok(())
+    }
+
+    /// What the page has come to.
+    async fn settles(&self) -> anyhow::Result<String> {
+        let state = "return document.body.dataset.state";
+        until("the page has an answer", || async {
+            let state = self.0.script(state).await?.as_str().unwrap_or_default().to_owned();
+            Ok((!["", "starting", "busy"].contains(&state.as_str())).then_some(state))
+        })
+        .await
+    }
+
+    /// Gives it a file and what is known of the log, and has it checked.
+    async fn check(&self, file: &Path, known: &str) -> anyhow::Result<String> {
+        self.0.types("#bundle", file.to_str().context("a name")?).await?;
+        self.0.script("document.getElementById('known').value = ''").await?;
+        self.0.types("#known", known).await?;
+        self.0.click("#check").await?;
+        Ok(match self.settles().await?.as_str() {
+            "failed" => self.0.text("#state").await?,
+            state => state.to_owned(),
+        })
+    }
+
+    /// What a person reads of the report.
+    async fn reads(&self) -> anyhow::Result<(String, Vec<(String, String)>)> {
+        let rows = "return [...document.querySelectorAll('#lines tr')].map(row => \
+            [...row.cells].map(cell => cell.innerText))";
+        let rows = self.0.script(rows).await?;
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let rows =
+            rows.as_array().context("rows")?.iter().map(|row| (text(&row[0]), text(&row[1]))).collect();
+        Ok((self.0.text("#verdict").await?, rows))
+    }
+
+    async fn shows_no_verdict(&self) -> anyhow::Result<bool> {
+        Ok(self.0.script("return document.getElementById('report').hidden").await? == true)
+    }
+
+    async fn keep(&self, name: &str) -> anyhow::Result<()> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+        fs::create_dir_all(&folder)?;
+        let picture = BASE64.decode(self.0.picture().await?.as_bytes())?;
+        Ok(fs::write(folder.join(format!("verify-{name}.png")), picture)?)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium and the page: cargo xtask test"]
+async fn the_page_of_wasm_says_in_chromium_what_the_library_says() -> anyhow::Result<()> {
+    let made = Made::after(seconds(0, 35, 0)).await?;
+    let key = made.key.verifier().to_owned();
+    let folder = made.folder.path();
+    let policy = Policy::without_witnesses(&key);
+    let (other, _) = LogKey::from_seed(made.key.origin(), &[9; 32])?;
+    let mut changed = made.bundle.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let mut files = made.files()?;
+    files.remove("verdict.json");
+    let mut writer = Writer::new(Vec::new());
+    for (name, bytes) in &files {
+        writer.add(name, bytes)?;
+    }
+    let lacking = writer.end(|list| made.key.sign_bundle(list))?;
+
+    let page = Page::open().await?;
+    let cases = [
+        ("valid", &made.bundle, Known::LogKey(&key), key.clone(), Verdict::Valid),
+        ("by policy", &made.bundle, Known::Policy(&policy), policy.text(), Verdict::Valid),
+        ("changed", &changed, Known::LogKey(&key), key.clone(), Verdict::Invalid),
+        ("lacking", &lacking, Known::LogKey(&key), key.clone(), Verdict::Incomplete),
+        ("without key", &made.bundle, Known::Nothing, String::new(), Verdict::Incomplete),
+        (
+            "other key",
+            &made.bundle,
+            Known::LogKey(other.verifier()),
+            other.verifier().to_owned(),
+            Verdict::Invalid,
+        ),
+    ];
+    for (name, bundle, known, given, verdict) in cases {
+        let path = folder.join(format!("{name}.inuse"));
+        fs::write(&path, bundle)?;
+        assert_eq!(page.check(&path, &given).await?, "done", "{name}");
+        let report = check(bundle, known);
+        assert_eq!(report.verdict, verdict, "{name}: {:?}", report.lines);
+        let zh = report.lines.iter().map(|line| (line.mark.zh(), line.zh.as_str()));
+        let en = report.lines.iter().map(|line| (line.mark.en(), line.en.as_str()));
+        let own = |(mark, text): (&str, &str)| (mark.to_owned(), text.to_owned());
+        let signless = |rows: Vec<(String, String)>| -> Vec<_> {
+            // The sign stands before the word.
+            let word = |mark: String| mark.chars().skip(1).collect::<String>().trim().to_owned();
+            rows.into_iter().map(|(mark, text)| (word(mark), text)).collect()
+        };
+        let (said, rows) = page.reads().await?;
+        assert!(said.ends_with(&verdict.to_string()), "{name}: {said}");
+        assert_eq!(signless(rows), zh.map(own).collect::<Vec<_>>(), "{name}");
+        page.keep(name).await?;
+        page.0.click("#language").await?;
+        let (_, rows) = page.reads().await?;
+        assert_eq!(signless(rows), en.map(own).collect::<Vec<_>>(), "{name}");
+        page.keep(&format!("{name}-english")).await?;
+        page.0.click("#language").await?;
+        let digest = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(bundle));
+        let facts = page.0.text("#facts").await?;
+        assert!(facts.contains(&digest) && facts.contains(&format!("{name}.inuse")), "{facts}");
+    }
+
+    // A verdict does not stay beside another key, and what cannot be checked has none.
+    page.0.types("#known", "x").await?;
+    assert!(page.shows_no_verdict().await?);
+    let bundle = folder.join("valid.inuse");
+    let said = page.check(&bundle, "quorum x").await?;
+    assert!(said.contains("未能核对") && said.contains("line 1") && page.shows_no_verdict().await?, "{said}");
+    page.keep("failed").await?;
+    let huge = folder.join("huge.inuse");
+    fs::File::create(&huge)?.set_len((256 << 20) + 1)?;
+    assert!(page.check(&huge, &key).await?.contains("256 MiB") && page.shows_no_verdict().await?);
+    let envelope = files.iter().find(|(name, _)| name.starts_with("envelopes/")).context("an envelope")?.1;
+    fs::write(folder.join("one.env"), envelope)?;
+    let said = page.check(&folder.join("one.env"), &key).await?;
+    assert!(said.contains("单个信封") && page.shows_no_verdict().await?);
+
+    // A module that traps: one page of memory, and functions of one instruction, `unreachable`.
+    let mut traps =
+        b"\0asm\x01\0\0\0\x01\x06\x01\x60\x01\x7f\x01\x7f\x03\x02\x01\0\x05\x03\x01\0\x01".to_vec();
+    let mut exports = vec![3, 6];
+    exports.extend(b"memory\x02\0");
+    for name in ["inuse_known", "inuse_bundle"] {
+        exports.push(u8::try_from(name.len())?);
+        exports.extend(name.as_bytes());
+        exports.extend([0, 0]);
+    }
+    traps.extend([7, u8::try_from(exports.len())?]);
+    traps.extend(exports);
+    traps.extend(b"\x0a\x05\x01\x03\0\0\x0b");
+    let trap = format!("document.getElementById('program').textContent = '{}'", BASE64.encode(&traps));
+    page.0.script(&trap).await?;
+    let said = page.check(&bundle, &key).await?;
+    assert!(said.contains("RuntimeError") && page.shows_no_verdict().await?, "{said}");
+    page.open_anew().await?;
+    assert_eq!(page.check(&bundle, &key).await?, "done");
+
+    // Dropped on the page instead of chosen.
+    let drop = format!(
+        "const all = new DataTransfer(); \
+         all.items.add(new File([Uint8Array.from(atob('{}'), c => c.charCodeAt(0))], '掉落.inuse')); \
+         document.dispatchEvent(new DragEvent('drop', {{ dataTransfer: all, cancelable: true }}))",
+        BASE64.encode(&changed)
+    );
+    page.0.script(&drop).await?;
+    assert!(page.shows_no_verdict().await?);
+    page.0.click("#check").await?;
+    assert_eq!(page.settles().await?, "done");
+    assert!(page.reads().await?.0.contains("INVALID") && page.0.text("#facts").await?.contains("掉落.inuse"));
+
+    // The module asks for nothing, and the page for nothing but itself, which a script of somebody else's could not change.
+    let imports = "const text = atob(document.getElementById('program').textContent); \
+        return WebAssembly.Module.imports(new WebAssembly.Module(Uint8Array.from(text, c => c.charCodeAt(0)))).length";
+    assert_eq!(page.0.script(imports).await?, 0);
+    assert_eq!(page.0.console().await?, Vec::<String>::new(), "the console complains");
+    let asked = page.0.requests().await?;
+    let is_own =
+        |url: &String| ["file:", "blob:", "about:", "data:", "chrome"].iter().any(|own| url.starts_with(own));
+    assert!(asked.iter().all(is_own), "asked for {asked:?}");
+    let refused = "return fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')";
+    assert_eq!(page.0.script(refused).await?, "refused");
+    assert!(page.0.console().await?.iter().any(|line| line.contains("Content Security Policy")));
+    page.0.close().await?;
     made.end().await
 }

@@ -26,6 +26,30 @@ pub enum Mark {
     CannotTell,
 }
 
+impl Mark {
+    /// Its word in Chinese.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::Holds => "成立",
+            Self::Wrong => "不成立",
+            Self::Missing => "缺少",
+            Self::Says => "须知",
+            Self::CannotTell => "无法得知",
+        }
+    }
+
+    /// Its word in English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Holds => "ok",
+            Self::Wrong => "FAILED",
+            Self::Missing => "missing",
+            Self::Says => "note",
+            Self::CannotTell => "cannot tell",
+        }
+    }
+}
+
 /// One line of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -58,6 +82,11 @@ pub enum Known<'a> {
     LogKey(&'a str),
     /// Its key and its witnesses.
     Policy(&'a Policy),
+}
+
+/// Whether these bytes begin as a bundle does, and not as an envelope.
+pub fn is_bundle(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
 }
 
 /// Checks a bundle with what is known of the log from elsewhere.

@@ -70,13 +70,29 @@ impl Verdict {
         }
     }
 
-    /// One word in both languages.
-    pub const fn words(self) -> &'static str {
+    /// One word in Chinese.
+    pub const fn zh(self) -> &'static str {
         match self {
-            Self::Valid => "有效 VALID",
-            Self::Invalid => "无效 INVALID",
-            Self::Incomplete => "不完整 INCOMPLETE",
+            Self::Valid => "有效",
+            Self::Invalid => "无效",
+            Self::Incomplete => "不完整",
         }
+    }
+
+    /// One word in English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Valid => "VALID",
+            Self::Invalid => "INVALID",
+            Self::Incomplete => "INCOMPLETE",
+        }
+    }
+}
+
+/// Both words.
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.zh(), self.en())
     }
 }
 

@@ -76,7 +76,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
         None => None,
     };
     let evidence = read_up_to(&cli.evidence, MAX_BUNDLE)?;
-    if evidence.get(257..262) == Some(b"ustar") {
+    if verifier::bundle::is_bundle(&evidence) {
         let alone = cli.receipt.is_none() && cli.key.is_none() && cli.use_rows.is_none();
         anyhow::ensure!(
             alone && cli.opening.is_none(),
@@ -120,7 +120,7 @@ fn run(cli: &Cli) -> anyhow::Result<u8> {
     for (name, value) in &answer.contents {
         writeln!(out, "        {name}: {value}")?;
     }
-    writeln!(out, "{}", answer.verdict.words())?;
+    writeln!(out, "{}", answer.verdict)?;
     Ok(answer.verdict.exit_code())
 }
 
@@ -137,33 +137,21 @@ fn policy(path: &Path) -> anyhow::Result<Policy> {
 fn say(report: &Report, lang: Lang) -> anyhow::Result<u8> {
     let mut out = std::io::stdout().lock();
     for line in &report.lines {
-        let (mark, text) = match lang {
-            Lang::Zh => (zh(line.mark), &line.zh),
-            Lang::En => (en(line.mark), &line.en),
+        let text = match lang {
+            Lang::Zh => &line.zh,
+            Lang::En => &line.en,
         };
-        writeln!(out, "{mark} {text}")?;
+        writeln!(out, "{} {text}", column(line.mark, lang))?;
     }
-    writeln!(out, "{}", report.verdict.words())?;
+    writeln!(out, "{}", report.verdict)?;
     Ok(report.verdict.exit_code())
 }
 
-fn zh(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Holds => "成立    ",
-        Mark::Wrong => "不成立  ",
-        Mark::Missing => "缺少    ",
-        Mark::Says => "须知    ",
-        Mark::CannotTell => "无法得知",
-    }
-}
-
-fn en(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Holds => "ok         ",
-        Mark::Wrong => "FAILED     ",
-        Mark::Missing => "missing    ",
-        Mark::Says => "note       ",
-        Mark::CannotTell => "cannot tell",
+/// A mark's word, as wide as the widest; a Han character is two columns.
+fn column(mark: Mark, lang: Lang) -> String {
+    match lang {
+        Lang::Zh => format!("{}{}", mark.zh(), "  ".repeat(4 - mark.zh().chars().count())),
+        Lang::En => format!("{:<11}", mark.en()),
     }
 }
 

@@ -9,7 +9,7 @@
 //! `INUSE_FOREIGN_NODE` (an interpreter) and `NODE_PATH` (node-opcua for it), `INUSE_MOSQUITTO`, `INUSE_RSYSLOG`, `INUSE_CHROMIUM`,
 //! `INUSE_CHROMEDRIVER`, `INUSE_QEMU_AARCH64`, `INUSE_QEMU_ARM`, `INUSE_MARIADB` (full paths), `INUSE_POSTGRESQL` (the folder
 //! of its programs) and `INUSE_DIST` (the folder of programs for gateways), `INUSE_TLOG` (the Go program of
-//! `tests/foreign/golang`), `INUSE_DEBIAN` (a root with systemd) and
+//! `tests/foreign/golang`), `INUSE_PAGE` (the verifier's page, made for WebAssembly), `INUSE_DEBIAN` (a root with systemd) and
 //! `INUSE_PACKAGES` (the folder of packages for this machine).
 
 mod apt;
@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::command::{Command, find};
-use crate::tree;
+use crate::{page, tree};
 use apt::Apt;
 
 /// How much foreign software is wanted.
@@ -52,10 +52,11 @@ pub(crate) enum Program {
     PostgreSql,
     MariaDb,
     Golang,
+    Wasm,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Pymodbus,
         Self::Libmodbus,
         Self::Asyncua,
@@ -68,6 +69,7 @@ impl Program {
         Self::PostgreSql,
         Self::MariaDb,
         Self::Golang,
+        Self::Wasm,
     ];
 
     /// What stands in the name of a test that needs it.
@@ -85,6 +87,7 @@ impl Program {
             Self::PostgreSql => "postgresql",
             Self::MariaDb => "mariadb",
             Self::Golang => "golang",
+            Self::Wasm => "wasm",
         }
     }
 }
@@ -126,6 +129,7 @@ impl Foreign {
             (Program::PostgreSql, databases::postgresql(&mut apt)),
             (Program::MariaDb, databases::mariadb(&mut apt)),
             (Program::Golang, golang(&mut apt)),
+            (Program::Wasm, wasm()),
         ];
         Self { found }
     }
@@ -183,6 +187,12 @@ fn golang(apt: &mut Apt) -> Found {
         .run()
         .map_err(|error| format!("{error:#}"))?;
     Ok(vec![("INUSE_TLOG", program.into_os_string())])
+}
+
+/// The verifier's page, for which Rust's library for WebAssembly is fetched.
+fn wasm() -> Found {
+    let page = page::build().map_err(|error| format!("{error:#}"))?;
+    Ok(vec![("INUSE_PAGE", page.into_os_string())])
 }
 
 /// With its module for TLS, which is a package of its own.

@@ -10,6 +10,7 @@ mod demo;
 mod deny;
 mod figures;
 mod foreign;
+mod page;
 mod steps;
 mod structure;
 mod test;
@@ -36,6 +37,8 @@ cargo xtask figures [aarch64 | armv7 | x86_64 …] [--minutes N] [--load 1..4]
     Size and resident memory of the gateway's programs at the loads of the budgets, against them; built first.
 cargo xtask figures --proof
     Sizes of what the protocol sends, and what making and checking it costs: here, and in instructions on aarch64.
+cargo xtask verify-page
+    The offline verifier as one HTML page for a browser, in verify-page/ of the target directory.
 cargo xtask structure | units | deny
     One check alone: the rules of the tree, the systemd units, licences and bans.
 ";
@@ -67,6 +70,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
             Ok(())
         }
         ["figures", rest @ ..] => figures::run(rest),
+        ["verify-page"] => page::run(),
         ["structure"] => structure::run(),
         ["units"] => units::run(),
         ["deny"] => deny::run(),

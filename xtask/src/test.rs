@@ -2,7 +2,7 @@
 //!
 //! A test that needs foreign software is marked `#[ignore]` and its name (or module) contains the name of each program
 //! it needs: `pymodbus`, `libmodbus`, `asyncua`, `node_opcua`, `mosquitto`, `rsyslog`, `chromium`, `qemu`, `nspawn`,
-//! `postgresql`, `mariadb`, `golang`. It learns where they are from the environment, see [`crate::foreign`]. What cannot be had is
+//! `postgresql`, `mariadb`, `golang`, `wasm`. It learns where they are from the environment, see [`crate::foreign`]. What cannot be had is
 //! skipped by that name, and said.
 
 use anyhow::{Context as _, bail};
@@ -196,7 +196,7 @@ mod tests {
                    pymodbus_asyncua_and_a_log_reach_the_page_through_mosquitto: test\n\
                    node_opcua_is_read: test\nthe_page_in_chromium: test\nwhat_rsyslog_sends: test\nan_agent_under_qemu: test\n\
                    a_package_nspawn: test\nrows_of_postgresql: test\nrows_of_mariadb: test\n\
-                   our_log_and_golang: test\n";
+                   our_log_and_golang: test\na_page_of_wasm: test\n";
         every_program_is_used(all).unwrap();
         let some = "x_pymodbus_libmodbus_asyncua_node_opcua_mosquitto_rsyslog: test\n";
         let error = every_program_is_used(some).unwrap_err().to_string();
