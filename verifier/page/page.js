@@ -111,7 +111,7 @@
 
   function size(bytes) {
     var group = function (n) { return String(n).replace(/\B(?=(\d{3})+$)/g, ","); };
-    return bytes < 1 << 20 ? group(bytes) : group(bytes) + " (" + (bytes / (1 << 20)).toFixed(1) + " MiB)";
+    return group(bytes) + " B" + (bytes < 1 << 20 ? "" : " (" + (bytes / (1 << 20)).toFixed(1) + " MiB)");
   }
 
   function choose(file) {
@@ -119,7 +119,7 @@
     var name = document.createElement("bdi");
     name.textContent = chosen ? chosen.name : "";
     byId("chosen").replaceChildren(name);
-    if (chosen) byId("chosen").append(" · " + size(chosen.size) + " B");
+    if (chosen) byId("chosen").append(" · " + size(chosen.size));
     changed();
   }
 
@@ -142,7 +142,7 @@
     var name = document.createElement("bdi");
     name.textContent = file.name;
     fact("文件", "File", name);
-    fact("大小", "Size", size(file.size) + " B");
+    fact("大小", "Size", size(file.size));
     fact("SHA-256", "SHA-256", answer.sha256);
     if (answer.given === "log key") fact("另行给出的日志公钥", "Log key given from elsewhere", known.trim());
     else if (answer.given === "policy") fact("另行给出的策略", "Policy given from elsewhere", known.trim());
