@@ -1,8 +1,9 @@
 //! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and
-//! `show`, which opens the past.
+//! `show`, which opens the past, and `label`, which says what it was.
 
 #[cfg(feature = "modbus")]
 mod decode;
+mod label;
 #[cfg(feature = "modbus")]
 mod line;
 mod load;
@@ -12,6 +13,7 @@ mod show;
 
 #[cfg(feature = "modbus")]
 pub(crate) use decode::Decode;
+pub(crate) use label::Label;
 #[cfg(feature = "modbus")]
 pub(crate) use line::ensure_free_for;
 pub(crate) use load::Load;

@@ -37,6 +37,7 @@ pub mod status;
 pub mod update;
 mod uplink;
 mod watchdog;
+pub mod wishes;
 
 pub use config::AgentConfig;
 pub use enrol::{EnrolError, Enrolment, enrol, give_to_owner};

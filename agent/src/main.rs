@@ -112,6 +112,8 @@ enum Command {
     Decode(hand::Decode),
     /// Show a past window, find a record in it, and open one of its leaves for somebody who has the window's proof.
     Show(hand::Show),
+    /// Say what a silence, a gap or a stretch of time was: a statement in the chain, which changes nothing in it.
+    Label(hand::Label),
     /// Show what reading costs each source: questions, bytes, share of its time.
     Load(hand::Load),
     /// Ask for everything, show what is read, write the configuration, enrol, and print the installation record.
@@ -218,6 +220,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "modbus")]
         Command::Decode(decode) => decode.run(&cli.config, &ctx).await,
         Command::Load(load) => load.run(&cli.config, &ctx).await,
+        Command::Label(label) => label.run(&cli.config, &ctx).await,
         Command::Show(show) => show.run(&cli.config).await,
         #[cfg(feature = "setup")]
         Command::Setup {

@@ -4,15 +4,16 @@
 //! makes it wait, with the samples waiting behind it in their bounded channel; any other failure of the store ends the
 //! process, and the next start salvages.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
 use collectors::Sample;
 use daemon::{Clock, Hold, Stamp};
-use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
+use proof::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
 use proof::leaf::WindowSecret;
-use proof::payload::encode_manifest;
+use proof::payload::{check_label, encode_manifest};
 use proof::raw::{self, Opening};
 use proof::window::{LATE_MS, Windows};
 use proof::wire::RewriteKind;
@@ -25,6 +26,7 @@ use crate::chain::Chain;
 use crate::identity::Identity;
 use crate::start::with_room;
 use crate::status::Shared;
+use crate::wishes::{self, Wish};
 
 /// Observations that may wait for a flush before one is made ahead of its time.
 const MOST_PENDING: usize = 10_000;
@@ -48,6 +50,8 @@ pub(crate) struct Recorder {
     /// Tells the uplink that something was sealed.
     pub(crate) sealed: mpsc::Sender<Hold>,
     pub(crate) flush: Duration,
+    /// Where wishes are left.
+    pub(crate) state_dir: PathBuf,
     /// The manifest body in force, encoded.
     pub(crate) body: Vec<u8>,
     pub(crate) pending: Pending,
@@ -167,10 +171,55 @@ impl Recorder {
         let now = self.clock.stamp();
         self.notice_step(now).await?;
         if self.windows.mark().is_some_and(|mark| now.wall_ms >= mark) {
-            self.roll(now).await
+            self.roll(now).await?;
         } else {
-            self.flush(now).await
+            self.flush(now).await?;
         }
+        self.grant(now).await
+    }
+
+    /// Carries out what was left in the folder of wishes, in order, each once.
+    pub(crate) async fn grant(&mut self, now: Stamp) -> anyhow::Result<()> {
+        loop {
+            let folder = self.state_dir.clone();
+            let waits = tokio::task::spawn_blocking(move || wishes::first(&folder)).await?;
+            let (name, wish) = match waits {
+                Ok(Some(waits)) => waits,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    warn!(%error, "wishes cannot be read");
+                    return Ok(());
+                }
+            };
+            let before = self.buffer.ask(|buffer| buffer.state(wishes::DONE)).await??;
+            if before.as_deref() != Some(name.as_bytes()) {
+                match wish {
+                    Wish::Label(label) => self.label(*label, &name, now).await?,
+                }
+            }
+            let (folder, taken) = (self.state_dir.clone(), name.clone());
+            if let Err(error) = tokio::task::spawn_blocking(move || wishes::done(&folder, &taken)).await? {
+                // It is done, and the store knows: nothing after it is begun until it is gone.
+                warn!(wish = name, %error, "a wish that was carried out cannot be taken away");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts what somebody says into the chain.
+    async fn label(&mut self, label: wire::Label, wish: &str, now: Stamp) -> anyhow::Result<()> {
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let label = wire::Label { header: Some(header.wire()), ..label };
+        if let Err(error) = check_label(&label) {
+            // Places that the chain has not reached.
+            warn!(wish, %error, "a label that cannot be said is let go");
+            return Ok(());
+        }
+        let proof = self.chain.next(LABEL, label.encode_to_vec(), Vec::new());
+        info!(seq = proof.seq, "label put into the chain");
+        let (stored, wish) = (proof.clone(), wish.to_owned());
+        self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes())]))
+            .await
     }
 
     async fn take(&mut self, mut observation: Observation) -> anyhow::Result<()> {
@@ -439,6 +488,7 @@ impl Recorder {
     async fn stop(mut self) -> anyhow::Result<()> {
         let now = self.clock.stamp();
         self.seal(wire::End::Stop, now).await?;
+        self.grant(now).await?;
         let ranges = crate::start::encode_ranges(self.windows.ranges());
         self.buffer
             .ask(move |buffer| {

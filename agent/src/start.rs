@@ -207,6 +207,7 @@ impl Agent {
             shared: Arc::clone(&self.shared),
             sealed,
             flush: self.config.flush,
+            state_dir: self.config.state_dir.clone(),
             body: body.clone(),
             pending: Pending::default(),
             since_ms: now.wall_ms,
@@ -252,6 +253,7 @@ impl Agent {
             self.buffer.ask(move |buffer| with_room(buffer.set_state("manifest", &hash))).await??;
         }
         self.buffer.ask(|buffer| with_room(buffer.set_state("stopped", &[]))).await??;
+        recorder.grant(now).await?;
         Ok(recorder)
     }
 

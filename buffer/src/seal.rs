@@ -173,10 +173,28 @@ impl Buffer {
     /// # Errors
     /// As [`Buffer::seal`].
     pub fn enqueue(&mut self, proof: &NewProof) -> Result<(), BufferError> {
+        self.enqueue_with(proof, &[])
+    }
+
+    /// As [`Buffer::enqueue`], and stores values under keys in the same transaction: what was done is remembered if and
+    /// only if it was.
+    ///
+    /// # Errors
+    /// As [`Buffer::seal`].
+    pub fn enqueue_with(&mut self, proof: &NewProof, state: &[(&str, &[u8])]) -> Result<(), BufferError> {
+        for (key, value) in state {
+            bytes::bound("a key", key.len(), crate::boots::MAX_KEY)?;
+            bytes::bound("a value", value.len(), crate::boots::MAX_VALUE)?;
+        }
         if self.follows(proof)?.is_none() {
             return self.moved_to(proof);
         }
-        self.write_with_room(|tx, _| insert(tx, proof))?;
+        self.write_with_room(|tx, _| {
+            for (key, value) in state {
+                tx.execute("INSERT OR REPLACE INTO state VALUES (?1, ?2)", (key, value))?;
+            }
+            insert(tx, proof)
+        })?;
         self.moved_to(proof)
     }
 

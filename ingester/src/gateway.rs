@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use ledger::{LogKey, NewAgent, Sqlite, Store as _};
-use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
+use proof::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
 use proof::log::check_receipt;
 use proof::payload::{Header, encode_manifest, manifest_hash};
 use proof::{AgentId, Answer, EntryId, Envelope, Parcel, SigningKey, WINDOW_MS, wire};
@@ -86,6 +86,20 @@ impl Gateway {
         let header = Some(self.header().wire());
         let outage = wire::Outage { header, last_seq: self.seq, lost_from_seq, ..Default::default() };
         self.sign(OUTAGE, outage.encode_to_vec())
+    }
+
+    /// What the firm says of a time or of places.
+    pub(crate) fn label(&mut self, about: wire::label::About) -> Envelope {
+        let label = wire::Label {
+            header: Some(self.header().wire()),
+            about: Some(about),
+            source: 0,
+            cause: u32::from(b'H'),
+            text: "春节停产".to_owned(),
+            by: wire::Speaker::Firm.into(),
+            name: String::new(),
+        };
+        self.sign(LABEL, label.encode_to_vec())
     }
 
     /// A payload of a kind that nobody knows yet.

@@ -2,6 +2,7 @@
 
 use ledger::{Agent, Finding, LedgerError, NewEntry};
 use proof::payload::{Payload, manifest_hash};
+use proof::wire::label::About;
 use proof::{userows, wire};
 use prost::Message as _;
 
@@ -13,6 +14,9 @@ const AHEAD_MS: i64 = 2 * 60_000;
 
 /// From here on a window is of grade C or D.
 const LATE_MS: i64 = 48 * 3_600_000;
+
+/// From here on after the end of what it is about a label is late.
+const LATE_LABEL_MS: i64 = 24 * 3_600_000;
 
 /// Reads the payload and adds findings, claimed end, anchor, manifest and use rows to the entry.
 pub(crate) fn inspect(
@@ -40,6 +44,10 @@ pub(crate) fn inspect(
             use_rows(new, checked, &[]);
         }
         Ok(Payload::Outage(_)) => use_rows(new, checked, &[]),
+        Ok(Payload::Label(label)) => {
+            label_end(new, &label, agent, view)?;
+            use_rows(new, checked, &[]);
+        }
         Ok(Payload::Unknown(_)) => {
             new.findings.insert(Finding::UnknownKind);
             use_rows(new, checked, &[]);
@@ -64,6 +72,24 @@ fn clocks(new: &mut NewEntry, window: &wire::Window, agent: &Agent) {
     let (true, Some(before)) = (follows_head(new, agent), agent.head.end_ms) else { return };
     note(new, end < before, Finding::ClockBack);
     note(new, start < before && end >= before, Finding::WindowOverlap);
+}
+
+/// A label may come at any time, and says so itself when it came long after. One about a place that is not held cannot
+/// be shown to be in time.
+fn label_end(
+    new: &mut NewEntry,
+    label: &wire::Label,
+    agent: &Agent,
+    view: &View<'_>,
+) -> Result<(), LedgerError> {
+    let end_ms = match &label.about {
+        Some(About::Time(time)) => Some(time.to_ms),
+        Some(About::Seqs(seqs)) => view.end_of(agent.id, seqs.to)?,
+        None => None,
+    };
+    let in_time = end_ms.is_some_and(|end| new.recv_ms.saturating_sub(end) <= LATE_LABEL_MS);
+    note(new, !in_time, Finding::LateLabel);
+    Ok(())
 }
 
 /// The anchor must be a head this log has had; else the window gets no not-before from it.

@@ -12,6 +12,8 @@ pub struct View<'a> {
     agents: BTreeMap<AgentId, Option<Agent>>,
     /// Place of each new entry: agent and sequence.
     new: BTreeMap<EntryId, (AgentId, u64)>,
+    /// When what each new place is about ended.
+    ends: BTreeMap<(AgentId, u64), i64>,
     /// Which entry each new one follows.
     follows: BTreeSet<(AgentId, u64, EntryId)>,
     manifests: BTreeSet<(AgentId, ManifestDigest)>,
@@ -24,6 +26,7 @@ impl<'a> View<'a> {
             store,
             agents: BTreeMap::new(),
             new: BTreeMap::new(),
+            ends: BTreeMap::new(),
             follows: BTreeSet::new(),
             manifests: BTreeSet::new(),
         }
@@ -32,6 +35,8 @@ impl<'a> View<'a> {
     /// Adds an accepted entry, as the ledger will when it records it.
     pub fn add(&mut self, new: &NewEntry) {
         self.new.insert(new.entry, (new.agent, new.seq));
+        let end = self.ends.entry((new.agent, new.seq)).or_insert(i64::MIN);
+        *end = (*end).max(new.end_ms.unwrap_or(new.recv_ms));
         self.follows.insert((new.agent, new.seq, new.prev));
         self.manifests.extend(new.manifest.map(|digest| (new.agent, digest)));
         if let Some(Some(agent)) = self.agents.get_mut(&new.agent) {
@@ -69,6 +74,14 @@ impl<'a> View<'a> {
     /// Whether the agent has sent this manifest.
     pub(crate) fn knows_manifest(&self, agent: AgentId, digest: ManifestDigest) -> Result<bool, LedgerError> {
         Ok(self.manifests.contains(&(agent, digest)) || self.store.knows_manifest(agent, digest)?)
+    }
+
+    /// Claimed end of the window at this place of a chain; of an entry that claims none, its receipt. The latest, where
+    /// the chain forked.
+    pub(crate) fn end_of(&self, agent: AgentId, seq: u64) -> Result<Option<i64>, LedgerError> {
+        let held = self.store.entries_of(agent, seq)?;
+        let held = held.iter().map(|entry| entry.end_ms.unwrap_or(entry.recv_ms)).max();
+        Ok(held.max(self.ends.get(&(agent, seq)).copied()))
     }
 
     /// Root of the log at this size.

@@ -41,11 +41,13 @@ pub enum Finding {
     ProofsLost,
     /// The window tells that a log or table was edited, cut, replaced or had rows removed below what had been read.
     HistoryRewritten,
+    /// A label that was received more than 24 hours after the end of what it is about.
+    LateLabel,
 }
 
 impl Finding {
     /// All findings.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ClockAhead,
         Self::ClockBack,
         Self::WindowOverlap,
@@ -62,6 +64,7 @@ impl Finding {
         Self::ChainBreak,
         Self::ProofsLost,
         Self::HistoryRewritten,
+        Self::LateLabel,
     ];
 
     /// The name that is stored and shown.
@@ -83,6 +86,7 @@ impl Finding {
             Self::ChainBreak => "chain_break",
             Self::ProofsLost => "proofs_lost",
             Self::HistoryRewritten => "history_rewritten",
+            Self::LateLabel => "late_label",
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proof::wire::Speaker;
 use scorer::assessment::{Assessment, DayFact};
 use scorer::{Fact, MetricId, Status, Text};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::http::Wishes;
 use crate::lang::Lang;
 use crate::pages::{Badge, pick};
-use crate::source::Firm;
+use crate::source::{About, Firm, Said};
 
 /// Most firms one answer names.
 const MOST: usize = 1_000;
@@ -144,6 +145,25 @@ fn assessment(a: &Assessment) -> Value {
     })
 }
 
+/// A label: what somebody says, beside what is recorded.
+fn said(said: &Said) -> Value {
+    let about = match said.about {
+        About::Time { from_ms, to_ms } => json!({ "from_ms": from_ms, "to_ms": to_ms }),
+        About::Seqs { from, to } => json!({ "from_seq": from, "to_seq": to }),
+    };
+    let by = match said.by {
+        Speaker::Unspecified => None,
+        Speaker::Firm => Some("firm"),
+        Speaker::Provider => Some("provider"),
+        Speaker::Operator => Some("operator"),
+    };
+    json!({
+        "agent": said.agent.to_string(), "seq": said.seq, "received_ms": said.recv_ms, "late": said.is_late,
+        "about": about, "source": said.source, "cause": char::from(said.cause.letter()).to_string(),
+        "text": said.text, "by": by, "name": said.name,
+    })
+}
+
 fn chain(firm: &Firm) -> Value {
     let findings: serde_json::Map<String, Value> = firm
         .chain
@@ -153,6 +173,7 @@ fn chain(firm: &Firm) -> Value {
         .collect();
     json!({
         "windows": firm.chain.windows, "outages": firm.chain.outages, "manifests": firm.chain.manifests,
+        "labels": firm.chain.labels, "said": firm.chain.said.iter().map(said).collect::<Vec<_>>(),
         "unknown_kinds": firm.chain.others, "conflicts": firm.forks(), "findings": findings,
         "refusals": firm.chain.refusals.iter()
             .map(|r| json!({ "name": r.name, "count": r.count, "last_ms": r.last_ms }))

@@ -23,7 +23,8 @@ mod words;
 pub use http::router;
 pub use lang::Lang;
 pub use source::{
-    ChainFacts, Cosigned, Firm, Gateway, LogFacts, MAX_DAY, Names, Source, SourceError, SourceStrip,
+    About, ChainFacts, Cosigned, Firm, Gateway, LogFacts, MAX_DAY, Names, Said, Source, SourceError,
+    SourceStrip,
 };
 
 /// A firm's assessment with the versions of its rules, as `/api/firms/<id>` gives it.

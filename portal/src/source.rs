@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use ledger::{Entry, Finding, Receipted, RefusalCount, Resource};
-use proof::wire::SourceKind;
-use proof::{AgentId, EntryId, Kid};
+use proof::wire::{self, SourceKind, Speaker};
+use proof::{AgentId, Cause, EntryId, Kid};
+use scorer::assessment::GapLine;
 use scorer::{Assessment, Project};
 
 use crate::chart::Hour;
@@ -138,12 +139,95 @@ pub struct ChainFacts {
     pub outages: u64,
     /// Manifests recorded.
     pub manifests: u64,
+    /// Labels recorded.
+    pub labels: u64,
     /// Entries of kinds this version does not understand.
     pub others: u64,
     /// Odd things, each with how often.
     pub findings: BTreeMap<Finding, u64>,
     /// What was refused on this firm's topics.
     pub refusals: Vec<RefusalCount>,
+    /// The newest labels, oldest first, at most 500.
+    pub said: Vec<Said>,
+}
+
+/// Most labels of a firm that are kept ready for pages.
+pub(crate) const MOST_LABELS: usize = 500;
+
+/// What a label says: a statement of somebody, which changes no record, no gap and no verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// In whose chain.
+    pub agent: AgentId,
+    /// Its place there.
+    pub seq: u64,
+    /// When the server received it, Unix ms.
+    pub recv_ms: i64,
+    /// Received more than a day after the end of what it is about.
+    pub is_late: bool,
+    /// What it is about.
+    pub about: About,
+    /// Index in the manifest; 0 for the whole gateway.
+    pub source: u32,
+    /// What it is said to have been.
+    pub cause: Cause,
+    /// In words.
+    pub text: String,
+    /// Who says so.
+    pub by: Speaker,
+    /// Their name, where they gave one.
+    pub name: String,
+}
+
+/// What a label is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// A time, Unix ms.
+    Time {
+        /// From.
+        from_ms: i64,
+        /// To.
+        to_ms: i64,
+    },
+    /// Places of the chain.
+    Seqs {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+}
+
+impl Said {
+    /// What the label recorded as this entry says; `None` for one that is about nothing.
+    pub fn of(entry: &Entry, label: &wire::Label) -> Option<Self> {
+        let about = match label.about.as_ref()? {
+            wire::label::About::Time(time) => About::Time { from_ms: time.from_ms, to_ms: time.to_ms },
+            wire::label::About::Seqs(seqs) => About::Seqs { from: seqs.from, to: seqs.to },
+        };
+        Some(Self {
+            agent: entry.agent,
+            seq: entry.seq,
+            recv_ms: entry.recv_ms,
+            is_late: entry.findings.contains(&Finding::LateLabel),
+            about,
+            source: label.source,
+            cause: Cause::of_letter(label.cause),
+            text: label.text.clone(),
+            by: label.by(),
+            name: label.name.clone(),
+        })
+    }
+
+    /// Whether it is about something of this gap.
+    pub fn concerns(&self, gap: &GapLine) -> bool {
+        let of_source = self.source == 0 || gap.source.is_none_or(|source| source == self.source);
+        let overlaps = match self.about {
+            About::Time { from_ms, to_ms } => from_ms < gap.to_ms && to_ms > gap.from_ms,
+            About::Seqs { from, to } => from <= gap.span.last && to >= gap.span.first,
+        };
+        self.agent == gap.agent && of_source && overlaps
+    }
 }
 
 /// One source, hour by hour.

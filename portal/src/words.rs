@@ -8,6 +8,7 @@ mod codes;
 pub(crate) use by_hand::by_hand;
 pub(crate) use codes::{
     action, actor_class, end, exclusion, finding, kind, origin, outcome, rewrite, role, share, source_kind,
+    speaker,
 };
 
 use crate::lang::Lang;
@@ -282,6 +283,14 @@ words! {
     chain_section: "证据链", "Evidence chain";
     windows: "窗口", "Windows";
     outages: "中断声明", "Outages";
+    labels: "说明", "Labels";
+    labels_note: "有关人员对某段时间的陈述：不删除、不改变任何记录、缺口与评定。晚于所述时段结束 24 小时以上才收到的标为迟交。", "What somebody says that a time was: it deletes and changes no record, no gap and no verdict. Late is what came more than 24 hours after the end of it.";
+    labels_shown: "列出最近", "The newest";
+    about: "所述时段", "About";
+    says: "说明", "Says";
+    by: "陈述方", "By";
+    late_label: "迟交", "late";
+    a_statement: "仅为陈述", "a statement only";
     manifests: "监测清单", "Manifests";
     others: "未知类别", "Unknown kinds";
     conflicts: "冲突（分叉）", "Conflicts (forks)";

@@ -347,3 +347,30 @@ async fn who_has_cosigned_stands_beside_what_the_checkpoint_covers_and_beside_no
     assert!(firm.contains("树大小 10 · university"), "{firm}");
     assert!(window.contains("无独立见证") && !window.contains("university"), "recorded after it: {window}");
 }
+
+/// A label beside a gap of which nobody declared anything leaves the gap what it is.
+#[tokio::test]
+async fn a_label_stands_beside_the_silence_it_is_about_as_somebodys_statement_and_not_in_its_place() {
+    let site = Site::new();
+    let zh = site.get("/firms/hengtong?lang=zh").await.text;
+    let row = zh.split("<tr>").find(|row| row.contains("未声明")).unwrap();
+    assert!(row.contains("原因不明"), "the silence stays one that nobody declared: {row}");
+    assert!(row.contains("企业") && row.contains("人工停止 (H)") && row.contains("检修停产"), "{row}");
+    assert!(zh.contains("不删除、不改变任何记录、缺口与评定") && zh.contains("王工") && zh.contains("迟交"));
+    assert!(
+        zh.contains("&#60;b&#62;补充说明&#60;/b&#62;") && !zh.contains("<b>补充说明"),
+        "a text is no mark-up"
+    );
+    let en = site.get("/firms/hengtong?lang=en").await.text;
+    let row = en.split("<tr>").find(|row| row.contains("undeclared")).unwrap();
+    assert!(
+        row.contains("the firm") && row.contains("stopped by hand (H)") && row.contains(">late<"),
+        "{row}"
+    );
+    assert!(en.contains("it deletes and changes no record, no gap and no verdict"));
+    let api = site.get("/api/firms/hengtong").await.text;
+    let api: serde_json::Value = serde_json::from_str(&api).unwrap();
+    let said = api["chain"]["said"].as_array().or(api["said"].as_array()).unwrap();
+    assert_eq!((said[0]["late"].as_bool(), said[1]["late"].as_bool()), (Some(false), Some(true)));
+    assert_eq!((&said[0]["by"], &said[0]["cause"]), (&"firm".into(), &"H".into()));
+}

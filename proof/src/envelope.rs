@@ -19,6 +19,8 @@ pub const WINDOW: &str = "window";
 pub const MANIFEST: &str = "manifest";
 /// Kind of an outage.
 pub const OUTAGE: &str = "outage";
+/// Kind of a label.
+pub const LABEL: &str = "label";
 
 /// A parsed envelope, together with the bytes it was parsed from.
 #[derive(Clone, PartialEq, Eq)]
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn unknown_suite_is_refused_and_unknown_kind_is_not() {
         let key = SigningKey::from_seed(&[3; 32]);
-        let mut raw = wire::Envelope::decode(Envelope::sign(&key, "label", vec![]).bytes()).unwrap();
+        let mut raw = wire::Envelope::decode(Envelope::sign(&key, "later_kind", vec![]).bytes()).unwrap();
         Envelope::parse(&raw.encode_to_vec()).unwrap().verify(&key.verify_key()).unwrap();
         raw.suite = 2;
         assert_eq!(Envelope::parse(&raw.encode_to_vec()), Err(EnvelopeError::UnknownSuite(2)));

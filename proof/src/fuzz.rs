@@ -66,6 +66,10 @@ fn payload_of(kind: &str, bytes: &[u8]) {
             assert!(window.root.len() == 32, "{} bytes of root", window.root.len());
         }
         Ok(Payload::Outage(outage)) => assert!(outage.from_ms <= outage.to_ms, "{outage:?}"),
+        Ok(Payload::Label(label)) => {
+            assert!(label.about.is_some() && label.text.chars().count() <= 200, "{label:?}");
+            assert!(!label.text.chars().chain(label.name.chars()).any(char::is_control), "{label:?}");
+        }
         Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => {}
     }
 }
@@ -164,11 +168,13 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use proptest::prelude::*;
+    use prost::Message as _;
     use signed_note::{Note, StandardSigner};
     use tlog_tiles::{Checkpoint, node_hash, record_hash};
 
     use super::*;
     use crate::answer::Consistency;
+    use crate::envelope::LABEL;
     use crate::ids::{AgentId, EntryId, Kid};
     use crate::log::{Outcome, proof_text, test_key};
     use crate::opening::OpenField;
@@ -261,6 +267,37 @@ mod tests {
         String::from_utf8(note.to_bytes()).unwrap()
     }
 
+    /// Name, kind and payload.
+    fn more_kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+        use wire::label::About;
+        let header = Header {
+            agent: AgentId([0x11; 16]),
+            epoch: 1,
+            seq: 9,
+            prev: EntryId([7; 32]),
+            boot: [1; 8],
+            boot_count: 3,
+            wall_ms: 1_784_650_260_000,
+            mono_ms: 77_000,
+            skew_ms: Some(-4),
+        };
+        let label = |about, text: &str| wire::Label {
+            header: Some(header.wire()),
+            about: Some(about),
+            source: 2,
+            cause: u32::from(b'H'),
+            text: text.to_owned(),
+            by: wire::Speaker::Firm.into(),
+            name: "王工".to_owned(),
+        };
+        let time = wire::TimeSpan { from_ms: 1_784_500_000_000, to_ms: 1_784_600_000_000 };
+        let seqs = wire::SeqSpan { from: 3, to: 8 };
+        vec![
+            ("label", LABEL, label(About::Time(time), "春节停产").encode_to_vec()),
+            ("label_seqs", LABEL, label(About::Seqs(seqs), "").encode_to_vec()),
+        ]
+    }
+
     /// Never writes over a file.
     #[test]
     #[ignore = "makes files of the corpora that are not there"]
@@ -279,9 +316,14 @@ mod tests {
             let payload = Envelope::parse(&made).unwrap().payload().to_vec();
             write("envelope", kind, &made);
             write("payload", kind, &[format!("{kind}\n").as_bytes(), &payload].concat());
-            write("payload", "other_kind", &[&b"label\n"[..], &payload].concat());
+            write("payload", "other_kind", &[&b"later_kind\n"[..], &payload].concat());
             let rows = if kind == "window" { &rows[..] } else { &[] };
             write("envelope", &format!("parcel_{kind}"), &Parcel::encode(&made, rows, 12));
+        }
+        for (name, kind, payload) in more_kinds() {
+            write("payload", name, &[format!("{kind}\n").as_bytes(), &payload].concat());
+            let key = SigningKey::from_seed(&SEED);
+            write("envelope", name, Envelope::sign(&key, kind, payload).bytes());
         }
         let (note, receipt) = receipt();
         write("note", "checkpoint", note.as_bytes());

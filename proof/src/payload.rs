@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::envelope::{MANIFEST, OUTAGE, WINDOW};
+use crate::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
 
@@ -38,6 +38,8 @@ pub enum Payload {
     Manifest(Box<wire::ManifestBody>),
     /// A silence, declared.
     Outage(Box<wire::Outage>),
+    /// What somebody says that a stretch of time or of the chain was.
+    Label(Box<wire::Label>),
     /// Of a later version: stored and receipted, not understood.
     Unknown(String),
 }
@@ -169,6 +171,11 @@ impl Payload {
                 )?;
                 Ok(Self::Outage(Box::new(outage)))
             }
+            LABEL => {
+                let label = wire::Label::decode(bytes).map_err(unparsable)?;
+                check_label(&label)?;
+                Ok(Self::Label(Box::new(label)))
+            }
             other => Ok(Self::Unknown(other.to_owned())),
         }
     }
@@ -183,6 +190,56 @@ pub fn encode_manifest(header: &Header, body: &[u8]) -> Vec<u8> {
 pub fn manifest_hash(body: &[u8]) -> [u8; 16] {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(body)[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// Longest text of a label, in characters.
+pub const MAX_LABEL_TEXT: usize = 200;
+
+/// Longest name under a label, in characters.
+pub const MAX_LABEL_NAME: usize = 40;
+
+/// Checks what a label says; its header, where it has one yet, must stand behind the places that it is about.
+///
+/// # Errors
+/// [`PayloadError::Bounds`].
+pub fn check_label(label: &wire::Label) -> Result<(), PayloadError> {
+    use wire::label::About;
+    let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+    match &label.about {
+        None => return Err(PayloadError::Bounds("a label about nothing")),
+        Some(About::Time(time)) => {
+            bounds(time.from_ms < time.to_ms, "a label about a time that ends before it begins")?;
+            bounds(
+                TIMES_MS.contains(&time.from_ms) && TIMES_MS.contains(&time.to_ms),
+                "a time outside 1970 to 2100",
+            )?;
+        }
+        Some(About::Seqs(seqs)) => {
+            bounds(
+                (1..=MAX_SEQ).contains(&seqs.from) && (seqs.from..=MAX_SEQ).contains(&seqs.to),
+                "a label about places that are none",
+            )?;
+            bounds(
+                label.header.as_ref().is_none_or(|header| seqs.to < header.seq),
+                "a label about places behind its own",
+            )?;
+        }
+    }
+    bounds(label.source <= u32::from(u16::MAX), "a source index beyond 65535")?;
+    bounds(
+        (u32::from(b'A')..=u32::from(b'Z')).contains(&label.cause),
+        "a cause that is no letter from A to Z",
+    )?;
+    let shows = |text: &str| !text.chars().any(hides);
+    bounds(label.text.chars().count() <= MAX_LABEL_TEXT, "a text of more than 200 characters")?;
+    bounds(label.name.chars().count() <= MAX_LABEL_NAME, "a name of more than 40 characters")?;
+    bounds(shows(&label.text) && shows(&label.name), "a character that controls and shows nothing")
+}
+
+/// Control characters, and those that turn the direction of a line or take no room: what is read must be what is there.
+fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn check_window(window: &wire::Window) -> Result<(), PayloadError> {
@@ -240,7 +297,62 @@ mod tests {
     fn a_header_is_read_from_any_kind() {
         let payload = wire::Outage { header: Some(header().wire()), ..Default::default() }.encode_to_vec();
         assert_eq!(Header::parse(&payload), Ok(header()));
-        assert_eq!(Payload::parse("label", &payload), Ok(Payload::Unknown("label".to_owned())));
+        assert_eq!(Payload::parse("later_kind", &payload), Ok(Payload::Unknown("later_kind".to_owned())));
+    }
+
+    fn label() -> wire::Label {
+        let time = wire::TimeSpan { from_ms: 1_770_652_800_000, to_ms: 1_771_948_800_000 };
+        wire::Label {
+            header: Some(Header { seq: 9, prev: EntryId([7; 32]), ..header() }.wire()),
+            about: Some(wire::label::About::Time(time)),
+            source: 0,
+            cause: u32::from(b'H'),
+            text: "春节停产".to_owned(),
+            by: wire::Speaker::Firm.into(),
+            name: "王工".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_label_is_read_as_it_was_said() {
+        let said = Payload::parse(LABEL, &label().encode_to_vec());
+        assert_eq!(said, Ok(Payload::Label(Box::new(label()))));
+    }
+
+    #[test]
+    fn a_label_of_the_wrong_form_is_no_label() {
+        use wire::label::About;
+        let seqs = |from, to| Some(About::Seqs(wire::SeqSpan { from, to }));
+        let time = |from_ms, to_ms| Some(About::Time(wire::TimeSpan { from_ms, to_ms }));
+        let reads = |change: &dyn Fn(&mut wire::Label)| {
+            let mut label = label();
+            change(&mut label);
+            Payload::parse(LABEL, &label.encode_to_vec()).is_ok()
+        };
+        assert!(reads(&|label| label.about = seqs(3, 8)));
+        assert!(reads(&|label| label.text = "停".repeat(200)));
+        assert!(
+            reads(&|label| label.cause = u32::from(b'Y')),
+            "a letter of a later version reads as unknown"
+        );
+        assert!(reads(&|label| (label.text, label.name) = (String::new(), String::new())));
+        for about in [None, seqs(0, 3), seqs(4, 3), seqs(3, 9), seqs(1, u64::MAX), time(5, 5), time(5, 4)] {
+            assert!(!reads(&|label| label.about = about), "{about:?}");
+        }
+        for about in [time(i64::MIN, 5), time(5, i64::MAX)] {
+            assert!(!reads(&|label| label.about = about), "{about:?}");
+        }
+        for text in
+            ["停".repeat(201), "a\nb".into(), "a\u{202e}b".into(), "a\u{0}".into(), "a\u{200b}b".into()]
+        {
+            assert!(!reads(&|label| label.text.clone_from(&text)), "{text:?}");
+        }
+        assert!(!reads(&|label| label.name = "a".repeat(41)));
+        assert!(!reads(&|label| label.name = "a\u{7f}".to_owned()));
+        assert!(!reads(&|label| label.source = 65_536));
+        for cause in [0, u32::from(b'h'), u32::from(b'Z') + 1, u32::MAX] {
+            assert!(!reads(&|label| label.cause = cause), "{cause}");
+        }
     }
 
     #[test]

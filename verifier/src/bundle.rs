@@ -148,6 +148,7 @@ struct Chain {
     entries: BTreeMap<u64, BTreeMap<EntryId, EntryId>>,
     windows: usize,
     outages: usize,
+    labels: usize,
     others: usize,
     conflicts: usize,
     findings: usize,
@@ -479,7 +480,7 @@ impl Checking<'_> {
             );
         }
         let [a, b, c, d] = chain.grades;
-        let Chain { windows, outages, others, conflicts, findings, .. } = chain;
+        let Chain { windows, outages, labels, others, conflicts, findings, .. } = chain;
         let span = match (chain.from_ms, chain.to_ms) {
             (Some(from), Some(to)) => format!("{} – {}", clock(from), clock(to)),
             _ => "—".to_owned(),
@@ -487,11 +488,11 @@ impl Checking<'_> {
         self.report.say(
             Mark::Says,
             format!(
-                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，其他 {others}；\
+                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，说明 {labels}，其他 {others}；\
                  台账有发现 {findings}、冲突 {conflicts}；声称时间（北京时间）{span}"
             ),
             format!(
-                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {others} others; \
+                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {labels} labels, {others} others; \
                  the ledger found something in {findings} and a conflict in {conflicts}; claimed time (UTC+8) {span}"
             ),
         );
@@ -577,6 +578,7 @@ impl Chain {
                 }
             }
             Ok(Payload::Outage(_)) => self.outages += 1,
+            Ok(Payload::Label(_)) => self.labels += 1,
             Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => self.others += 1,
         }
     }

@@ -8,8 +8,10 @@ pub mod bundle;
 
 use proof::log::{Outcome, Receipt, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
+use proof::wire::Speaker;
+use proof::wire::label::About;
 use proof::wire::leaf::What;
-use proof::{Envelope, EnvelopeError, Opening, VerifyKey, userows, wire};
+use proof::{Cause, Envelope, EnvelopeError, Opening, VerifyKey, userows, wire};
 use prost::Message as _;
 
 /// What is to be checked. Bytes as they were downloaded.
@@ -159,9 +161,33 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
         Payload::Outage(outage) => {
             contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms)))
         }
+        Payload::Label(label) => contents.extend(said(&label)),
         Payload::Unknown(kind) => contents.push(("kind not understood by this version", kind)),
     }
     Ok(format!("sequence {} of {}", header.seq, header.agent))
+}
+
+/// What a label says, as it says it.
+fn said(label: &wire::Label) -> Vec<(&'static str, String)> {
+    let about = match &label.about {
+        Some(About::Time(time)) => ("label about (Unix ms)", format!("{} to {}", time.from_ms, time.to_ms)),
+        Some(About::Seqs(seqs)) => ("label about sequences", format!("{} to {}", seqs.from, seqs.to)),
+        None => ("label about", "nothing".to_owned()),
+    };
+    let cause = Cause::of_letter(label.cause);
+    let by = match label.by() {
+        Speaker::Unspecified => "nobody named",
+        Speaker::Firm => "the firm",
+        Speaker::Provider => "the provider",
+        Speaker::Operator => "the operator",
+    };
+    let name = if label.name.is_empty() { String::new() } else { format!(" ({})", label.name) };
+    vec![
+        about,
+        ("source", if label.source == 0 { "the whole gateway".to_owned() } else { label.source.to_string() }),
+        ("label says", format!("{} {} {}", char::from(cause.letter()), cause.en(), label.text)),
+        ("said by", format!("{by}{name}: a statement, which changes no record")),
+    ]
 }
 
 fn check_log(

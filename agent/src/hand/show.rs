@@ -58,10 +58,10 @@ pub(crate) struct Show {
 
 /// What was asked for, in Unix ms: from, and where it ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Span {
-    from_ms: i64,
-    to_ms: i64,
-    is_day: bool,
+pub(super) struct Span {
+    pub(super) from_ms: i64,
+    pub(super) to_ms: i64,
+    pub(super) is_day: bool,
 }
 
 impl Show {
@@ -249,7 +249,7 @@ fn has(leaf: &PastLeaf, text: &str) -> bool {
         || leaf.fields.iter().any(|(_, value)| String::from_utf8_lossy(value).contains(text))
 }
 
-fn span(when: &str, offset: Offset) -> anyhow::Result<Span> {
+pub(super) fn span(when: &str, offset: Offset) -> anyhow::Result<Span> {
     let ms = |at: DateTime| anyhow::Ok(offset.to_timestamp(at)?.as_millisecond());
     // A moment would be taken for its day as well.
     if let (10, Ok(day)) = (when.len(), when.parse::<Date>()) {

@@ -315,9 +315,9 @@ fn more_than_64_ahead_is_refused_and_asked_for() {
 #[test]
 fn an_unknown_kind_is_stored_and_receipted() {
     let (mut city, mut gateway) = begun();
-    let label = gateway.other("label");
+    let label = gateway.other("later_kind");
     let answers = city.give(&gateway, &label);
-    assert_eq!(city.receipt(&answers[0]).entry.kind, "label");
+    assert_eq!(city.receipt(&answers[0]).entry.kind, "later_kind");
     assert_eq!(findings(&city)[1], set([Finding::UnknownKind]));
     assert_eq!(held(&city)[1].envelope, label.bytes());
     let window = gateway.next();
@@ -561,4 +561,61 @@ fn a_log_that_was_taken_back_or_is_another_one_shows_no_gateway_that_it_goes_on(
         assert!(watch.take(&other, &answers).is_err(), "window {count}");
         watch.head = before;
     }
+}
+
+#[test]
+fn a_label_is_recorded_and_late_from_a_day_after_the_end_of_what_it_is_about() {
+    use wire::label::About;
+    let day = 86_400_000;
+    let time = |to_ms| About::Time(wire::TimeSpan { from_ms: START - day, to_ms });
+    let seqs = |to| About::Seqs(wire::SeqSpan { from: 1, to });
+    // The manifest was received at START + 600,000, and the window of sequence 2 claims to end at START + 1,200,000.
+    for (about, after_ms, late) in [
+        (time(START), day, false),
+        (time(START), day + 1, true),
+        (time(START + 30 * day), 0, false),
+        (seqs(2), 1_200_000 + day, false),
+        (seqs(2), 1_200_001 + day, true),
+        (seqs(1), 600_000 + day, false),
+        (seqs(1), 600_001 + day, true),
+    ] {
+        let (mut city, mut gateway) = begun();
+        let window = gateway.next();
+        city.give(&gateway, &window);
+        let label = gateway.label(about);
+        let answers = city.take(&[gateway.message(&label)], START + after_ms);
+        let wanted = if late { set([Finding::LateLabel]) } else { set([]) };
+        assert_eq!(findings(&city).pop(), Some(wanted), "{about:?} {after_ms}");
+        let outcome = if late { Outcome::Finding } else { Outcome::Recorded };
+        assert_eq!(city.receipt(&answers[0]).entry.outcome, outcome);
+        assert_eq!(held(&city).last().unwrap().envelope, label.bytes());
+    }
+}
+
+#[test]
+fn a_label_about_a_place_that_no_ledger_holds_is_late_and_one_of_its_own_batch_is_not() {
+    use wire::label::About;
+    let (mut city, mut gateway) = begun();
+    let (window, label) = (gateway.next(), gateway.label(About::Seqs(wire::SeqSpan { from: 2, to: 2 })));
+    let messages = [gateway.message(&window), gateway.message(&label)];
+    city.take(&messages, City::now(&gateway));
+    assert_eq!(findings(&city)[2], set([]));
+    for _ in 0..2 {
+        gateway.next();
+    }
+    let lost = gateway.lost(4);
+    city.give(&gateway, &lost);
+    let label = gateway.label(About::Seqs(wire::SeqSpan { from: 4, to: 5 }));
+    city.give(&gateway, &label);
+    assert_eq!(findings(&city).pop(), Some(set([Finding::LateLabel])));
+}
+
+#[test]
+fn a_label_of_another_form_is_recorded_as_unread_and_says_nothing() {
+    use wire::label::About;
+    let (mut city, mut gateway) = begun();
+    let label = gateway.label(About::Time(wire::TimeSpan { from_ms: START, to_ms: START - 1 }));
+    let answers = city.give(&gateway, &label);
+    city.receipt(&answers[0]);
+    assert_eq!(findings(&city).pop(), Some(set([Finding::UnparsedPayload])));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use ledger::Entry;
-use proof::wire::{self, SourceKind};
+use proof::wire::{self, Outcome, SourceKind};
 use proof::{AgentId, Envelope, Payload};
 use prost::Message as _;
 use scorer::history::SourceKey;
@@ -14,7 +14,7 @@ use scorer::{Content, History};
 
 use crate::chart::Hour;
 use crate::figures::date;
-use crate::source::{ChainFacts, Names, SourceStrip};
+use crate::source::{ChainFacts, MOST_LABELS, Names, Said, SourceStrip};
 
 /// Days a source's hours are kept for: as many as an assessment shows.
 const MOST_DAYS: usize = scorer::assessment::MAX_DAYS;
@@ -148,6 +148,10 @@ impl Fold {
                 self.counts.outages += 1;
                 Content::Outage(outage)
             }
+            Some(Payload::Label(label)) => {
+                self.counts.say(entry, label);
+                Content::Other
+            }
             Some(Payload::Unknown(_)) | None => {
                 self.counts.others += 1;
                 Content::Other
@@ -165,6 +169,21 @@ impl Fold {
         if let Some(day) = date(claimed, self.offset).or_else(|| date(entry.recv_ms, self.offset)) {
             Arc::make_mut(&mut chain.places).push(day, entry.index);
         }
+    }
+}
+
+impl ChainFacts {
+    /// Keeps what a label says. One beside another entry of its sequence is under review, like that one, and says
+    /// nothing yet.
+    fn say(&mut self, entry: &Entry, label: &wire::Label) {
+        self.labels += 1;
+        let Some(said) = Said::of(entry, label).filter(|_| entry.outcome != Outcome::Conflict) else {
+            return;
+        };
+        if self.said.len() >= MOST_LABELS {
+            self.said.remove(0);
+        }
+        self.said.push(said);
     }
 }
 

@@ -8,7 +8,7 @@ use proof::{AgentId, Envelope, Payload, userows, wire};
 use super::rows;
 use crate::figures::{clock, hex, minute, short};
 use crate::page::Page;
-use crate::source::Firm;
+use crate::source::{Firm, Said};
 use crate::words;
 
 #[derive(Template)]
@@ -97,6 +97,16 @@ fn row(page: &Page, firm: &Firm, entry: &Entry) -> Row {
         Some(Payload::Outage(outage)) => {
             row.claimed = rows::stretch(outage.from_ms, outage.to_ms, offset);
             row.gaps.push(rows::cause(page.lang, outage.cause));
+        }
+        Some(Payload::Label(label)) => {
+            if let Some(said) = Said::of(entry, &label) {
+                row.claimed = rows::about(page, said.about, offset);
+                row.gaps.push(format!(
+                    "{}: {}",
+                    rows::speaker(page.lang, &said),
+                    rows::said(page.lang, &said)
+                ));
+            }
         }
         Some(Payload::Manifest(_) | Payload::Unknown(_)) | None => {}
     }

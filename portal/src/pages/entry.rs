@@ -8,7 +8,7 @@ use proof::{AgentId, Envelope, Payload, wire};
 use super::rows::{self, GapRow, LogLine, ShapeLine, SourceLine, UseLine};
 use crate::figures::{hex, percent, second, short, span};
 use crate::page::Page;
-use crate::source::{Firm, LogFacts};
+use crate::source::{Firm, LogFacts, Said};
 use crate::words;
 
 /// Everything the page needs; read by whoever answers the request.
@@ -83,6 +83,12 @@ impl EntryPage {
             Ok(Payload::Outage(outage)) => {
                 facts.push((w.silence, rows::stretch(outage.from_ms, outage.to_ms, offset)));
                 facts.push((w.cause, rows::cause(page.lang, outage.cause)));
+            }
+            Ok(Payload::Label(label)) => {
+                facts.extend(
+                    Said::of(entry, label)
+                        .map_or_else(Vec::new, |said| label_facts(&page, &said, asked.firm)),
+                );
             }
             Ok(Payload::Unknown(_)) => problem = Some(w.kind_unknown.to_owned()),
             Err(error) => problem = Some(format!("{}: {error}", w.unreadable)),
@@ -169,6 +175,21 @@ fn chain_facts(
         facts.push((w.boot, format!("{} · #{}", hex(&header.boot), header.boot_count)));
     }
     facts
+}
+
+fn label_facts(page: &Page, said: &Said, firm: &Firm) -> Vec<(&'static str, String)> {
+    let w = page.w;
+    let source = match said.source {
+        0 => w.whole_gateway.to_owned(),
+        source => firm.names(said.agent).source(source),
+    };
+    let by = rows::speaker(page.lang, said);
+    vec![
+        (w.about, rows::about(page, said.about, firm.offset_minutes())),
+        (w.source, source),
+        (w.says, rows::said(page.lang, said)),
+        (w.by, format!("{by} · {}", w.a_statement)),
+    ]
 }
 
 fn window_facts(page: &Page, entry: &Entry, raw: &wire::Window, offset: i32) -> Vec<(&'static str, String)> {

@@ -7,7 +7,7 @@ mod measures;
 use askama::Template;
 use scorer::{Assessment, Text};
 
-use self::chain::{ChainPart, GapTable};
+use self::chain::{ChainPart, GapTable, LabelTable};
 use self::drawings::{Drawings, ModulePart};
 use self::measures::{DayLink, MetricRow, day_links};
 use super::rank::Badge;
@@ -39,6 +39,7 @@ pub(crate) struct FirmPage {
     drawings: Drawings,
     coverage: Vec<(String, String, String, String)>,
     gaps: GapTable,
+    labels: LabelTable,
     excluded: Vec<(String, String, String)>,
     accounts: Vec<(String, String)>,
     chain: ChainPart,
@@ -87,6 +88,7 @@ impl FirmPage {
             drawings: Drawings::new(&page, firm),
             coverage: chain::coverage(&page, firm),
             gaps: GapTable::new(&page, firm),
+            labels: LabelTable::new(&page, firm),
             excluded: a
                 .excluded
                 .iter()

@@ -13,6 +13,7 @@ use super::entry::answered;
 use crate::figures::{clock, hex, minute, minutes, span};
 use crate::lang::Lang;
 use crate::page::Page;
+use crate::source::{About, Said};
 use crate::words;
 
 /// What the numbers in a window stand for: out of the manifest it names.
@@ -240,6 +241,29 @@ pub(super) fn rewrites(page: &Page, raw: &wire::Window, names: &Names) -> Vec<St
         format!("{name} {what}{sep}{place} {} – {}{rows}", rewrite.from, rewrite.to)
     };
     raw.rewrites.iter().map(row).collect()
+}
+
+/// "人工停止 (H) 春节停产".
+pub(super) fn said(lang: Lang, said: &Said) -> String {
+    let cause = cause(lang, u32::from(said.cause.letter()));
+    if said.text.is_empty() { cause } else { format!("{cause} {}", said.text) }
+}
+
+/// "企业（王工）".
+pub(super) fn speaker(lang: Lang, said: &Said) -> String {
+    let by = words::speaker(lang, said.by);
+    match said.name.as_str() {
+        "" => by.to_owned(),
+        name => format!("{by}{}{name}{}", lang.pick("（", " ("), lang.pick("）", ")")),
+    }
+}
+
+/// The time or the places that a label is about.
+pub(super) fn about(page: &Page, about: About, offset: i32) -> String {
+    match about {
+        About::Time { from_ms, to_ms } => stretch(from_ms, to_ms, offset),
+        About::Seqs { from, to } => format!("{} {from} – {to}", page.w.seq),
+    }
 }
 
 /// "设备无应答 (B)".

@@ -3,6 +3,7 @@
 use ledger::Finding;
 use proof::wire::{
     ActionClass, ActorClass, End, ExclusionReason, Origin, Outcome, RewriteKind, Role, Share, SourceKind,
+    Speaker,
 };
 
 use crate::lang::Lang;
@@ -13,6 +14,7 @@ pub(crate) fn kind(lang: Lang, kind: &str) -> String {
         "window" => lang.pick("窗口", "window").to_owned(),
         "manifest" => lang.pick("监测清单", "manifest").to_owned(),
         "outage" => lang.pick("中断声明", "outage").to_owned(),
+        "label" => lang.pick("说明", "label").to_owned(),
         other => other.to_owned(),
     }
 }
@@ -64,6 +66,20 @@ pub(crate) fn finding(lang: Lang, finding: Finding) -> &'static str {
             "已读取过的日志或数据表记录后来被改动",
             "what had been read of a log or table was changed later",
         ),
+        Finding::LateLabel => lang.pick(
+            "说明晚于所述时段结束 24 小时以上才收到",
+            "received more than 24 hours after the end of what it is about",
+        ),
+    }
+}
+
+/// Who says something.
+pub(crate) fn speaker(lang: Lang, speaker: Speaker) -> &'static str {
+    match speaker {
+        Speaker::Unspecified => lang.pick("未注明", "nobody named"),
+        Speaker::Firm => lang.pick("企业", "the firm"),
+        Speaker::Provider => lang.pick("服务商", "the provider"),
+        Speaker::Operator => lang.pick("平台运营方", "the operator"),
     }
 }
 

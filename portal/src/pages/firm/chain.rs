@@ -1,14 +1,22 @@
 //! What the evidence stands on: coverage, gaps, gateways, counts, the log, the ladder.
 
 use proof::Cause;
+use scorer::assessment::GapLine;
 
+use super::super::rows;
 use crate::figures::{minute, percent, span};
 use crate::page::Page;
-use crate::source::{Firm, Gateway, LogFacts};
+use crate::source::{Firm, Gateway, LogFacts, Said};
 use crate::words;
 
 /// Most gaps listed one by one; sums by cause cover all of them.
 const MOST_GAPS: usize = 40;
+
+/// Most labels shown beside one gap.
+const MOST_OF_GAP: usize = 3;
+
+/// Most labels listed.
+const MOST_LABELS: usize = 40;
 
 pub(super) struct GapTable {
     /// Cause, how many, their length, planned time inside.
@@ -17,7 +25,52 @@ pub(super) struct GapTable {
     pub(super) all: usize,
 }
 
+/// What was said of times and places, newest first.
+pub(super) struct LabelTable {
+    pub(super) rows: Vec<LabelRow>,
+    pub(super) all: u64,
+}
+
+pub(super) struct LabelRow {
+    pub(super) about: String,
+    pub(super) source: String,
+    pub(super) cause: String,
+    pub(super) text: String,
+    pub(super) by: &'static str,
+    pub(super) name: String,
+    pub(super) received: String,
+    pub(super) is_late: bool,
+    pub(super) link: String,
+}
+
+impl LabelTable {
+    pub(super) fn new(page: &Page, firm: &Firm) -> Self {
+        let rows = firm.chain.said.iter().rev().take(MOST_LABELS).map(|said| label_row(page, firm, said));
+        Self { rows: rows.collect(), all: firm.chain.labels }
+    }
+}
+
+fn label_row(page: &Page, firm: &Firm, said: &Said) -> LabelRow {
+    let offset = firm.offset_minutes();
+    LabelRow {
+        about: rows::about(page, said.about, offset),
+        source: match said.source {
+            0 => page.w.whole_gateway.to_owned(),
+            source => firm.names(said.agent).source(source),
+        },
+        cause: rows::cause(page.lang, u32::from(said.cause.letter())),
+        text: said.text.clone(),
+        by: words::speaker(page.lang, said.by),
+        name: said.name.clone(),
+        received: minute(said.recv_ms, offset),
+        is_late: said.is_late,
+        link: format!("/firms/{}/windows/{}/{}", firm.id(), said.agent, said.seq),
+    }
+}
+
 pub(super) struct GapRow {
+    /// What was said of it: it stays the gap that it is.
+    pub(super) labels: Vec<LabelRow>,
     pub(super) source: String,
     pub(super) cause: String,
     pub(super) undeclared: bool,
@@ -36,7 +89,12 @@ impl GapTable {
         longest.sort_by_key(|gap| {
             (std::cmp::Reverse((gap.planned, gap.to_ms.saturating_sub(gap.from_ms))), gap.from_ms)
         });
-        let row = |gap: &&scorer::assessment::GapLine| GapRow {
+        let labels = |gap: &GapLine| {
+            let said = firm.chain.said.iter().rev().filter(|said| said.concerns(gap));
+            said.take(MOST_OF_GAP).map(|said| label_row(page, firm, said)).collect()
+        };
+        let row = |gap: &&GapLine| GapRow {
+            labels: labels(gap),
             source: gap.source.map_or_else(
                 || page.w.whole_gateway.to_owned(),
                 |source| firm.names(gap.agent).source(source),
@@ -125,6 +183,7 @@ impl ChainPart {
             counts: vec![
                 (w.windows, chain.windows),
                 (w.outages, chain.outages),
+                (w.labels, chain.labels),
                 (w.manifests, chain.manifests),
                 (w.others, chain.others),
                 (w.conflicts, u64::from(firm.forks())),
