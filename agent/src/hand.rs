@@ -7,6 +7,7 @@ mod label;
 #[cfg(feature = "modbus")]
 mod line;
 mod load;
+mod rotate;
 #[cfg(feature = "modbus")]
 mod scan;
 mod show;
@@ -17,6 +18,7 @@ pub(crate) use label::Label;
 #[cfg(feature = "modbus")]
 pub(crate) use line::ensure_free_for;
 pub(crate) use load::Load;
+pub(crate) use rotate::rotate_key;
 #[cfg(feature = "modbus")]
 pub(crate) use scan::Scan;
 pub(crate) use show::Show;

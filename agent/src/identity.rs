@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daemon::files;
+use proof::AgentId;
 use proof::pseudonym::PseudonymKey;
-use proof::{AgentId, SigningKey};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::BrokerAddress;
+use crate::keys::Keys;
 
 /// What `enrolment.json` holds: the server's answer, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +33,14 @@ pub(crate) struct Enrolled {
 pub struct Identity {
     /// Its id.
     pub agent: AgentId,
-    /// Key epoch.
-    pub epoch: u32,
     /// The firm's project.
     pub project: String,
     /// Where to publish.
     pub broker: BrokerAddress,
     /// Verifier key of the log, pinned at enrolment.
     pub log_vkey: String,
-    pub(crate) key: SigningKey,
+    /// What it signs with, by epoch.
+    pub keys: Keys,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) salt: [u8; 32],
     pub(crate) tls: Arc<ClientConfig>,
@@ -92,11 +92,10 @@ impl Identity {
         };
         Ok(Self {
             agent,
-            epoch: enrolled.epoch,
+            keys: Keys::load(state_dir, enrolled.epoch).map_err(|(path, error)| wrong(&path, error))?,
             project: enrolled.project,
             broker: BrokerAddress { host: enrolled.broker_host, port: enrolled.broker_port },
             log_vkey: enrolled.log_vkey,
-            key: SigningKey::from_seed(&secret(KEY)?),
             pseudonyms: PseudonymKey::new(secret(PROJECT_KEY)?),
             salt: secret(SALT)?,
             tls: tls(state_dir)?,
@@ -104,8 +103,7 @@ impl Identity {
     }
 }
 
-/// Name of the signing key's file in the state directory.
-pub(crate) const KEY: &str = "agent.key";
+pub(crate) use crate::keys::KEY;
 
 /// Name of the pseudonym key's file. It is the project's: it stays here and with the firm.
 pub(crate) const PROJECT_KEY: &str = "project.key";

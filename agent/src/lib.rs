@@ -24,6 +24,7 @@ pub mod config;
 pub mod diag;
 mod enrol;
 mod identity;
+pub mod keys;
 mod layout;
 pub mod line_use;
 mod mqtt;

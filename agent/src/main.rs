@@ -114,6 +114,8 @@ enum Command {
     Show(hand::Show),
     /// Say what a silence, a gap or a stretch of time was: a statement in the chain, which changes nothing in it.
     Label(hand::Label),
+    /// Sign with another key from now on; the chain says so, and the old key goes when that is receipted.
+    RotateKey,
     /// Show what reading costs each source: questions, bytes, share of its time.
     Load(hand::Load),
     /// Ask for everything, show what is read, write the configuration, enrol, and print the installation record.
@@ -221,6 +223,7 @@ fn main() -> ExitCode {
         Command::Decode(decode) => decode.run(&cli.config, &ctx).await,
         Command::Load(load) => load.run(&cli.config, &ctx).await,
         Command::Label(label) => label.run(&cli.config, &ctx).await,
+        Command::RotateKey => hand::rotate_key(&cli.config, &ctx).await,
         Command::Show(show) => show.run(&cli.config).await,
         #[cfg(feature = "setup")]
         Command::Setup {

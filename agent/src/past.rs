@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use buffer::{Cause, PastRaw, Raw};
 use collectors::manifest::Manifest;
 use proof::log::{Receipt, check_receipt};
-use proof::payload::manifest_hash;
+use proof::payload::{Header, manifest_hash};
 use proof::{Envelope, Opening, PastLeaves, Payload, Windows, raw, wire};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -201,7 +201,8 @@ fn judge(
         Ok(_) => bail!("entry {seq} is a {}, and no window", envelope.kind()),
         Err(error) => return Err(error).with_context(|| format!("entry {seq} cannot be read")),
     };
-    let is_ours = envelope.verify(&identity.key.verify_key()).is_ok();
+    let epoch = Header::parse(envelope.payload()).map_or(0, |header| header.epoch);
+    let is_ours = identity.keys.public(epoch).is_some_and(|key| envelope.verify(&key).is_ok());
     let receipt = receipt.map(|bytes| {
         let receipt =
             wire::Receipt::decode(bytes).map_err(|_| "the receipt that is kept cannot be read".to_owned())?;

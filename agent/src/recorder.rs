@@ -11,19 +11,19 @@ use std::time::Duration;
 use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
 use collectors::Sample;
 use daemon::{Clock, Hold, Stamp};
-use proof::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
+use proof::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
 use proof::leaf::WindowSecret;
 use proof::payload::{check_label, encode_manifest};
 use proof::raw::{self, Opening};
 use proof::window::{LATE_MS, Windows};
 use proof::wire::RewriteKind;
-use proof::{Cause, Envelope, Observation, WINDOW_MS, What, wire};
+use proof::{Cause, Envelope, Observation, WINDOW_MS, What, rotation, wire};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use crate::chain::Chain;
-use crate::identity::Identity;
+use crate::keys::{Keys, ROTATED};
 use crate::start::with_room;
 use crate::status::Shared;
 use crate::wishes::{self, Wish};
@@ -43,7 +43,7 @@ const FULL_DISK: Duration = Duration::from_secs(10);
 pub(crate) struct Recorder {
     pub(crate) windows: Windows,
     pub(crate) chain: Chain,
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) keys: Keys,
     pub(crate) buffer: Handle,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<Shared>,
@@ -175,6 +175,7 @@ impl Recorder {
         } else {
             self.flush(now).await?;
         }
+        self.forget_old_key().await?;
         self.grant(now).await
     }
 
@@ -195,6 +196,7 @@ impl Recorder {
             if before.as_deref() != Some(name.as_bytes()) {
                 match wish {
                     Wish::Label(label) => self.label(*label, &name, now).await?,
+                    Wish::Rotate => self.rotate(&name, now).await?,
                 }
             }
             let (folder, taken) = (self.state_dir.clone(), name.clone());
@@ -204,6 +206,43 @@ impl Recorder {
                 return Ok(());
             }
         }
+    }
+
+    /// Signs from the next entry on with another key: see [`crate::keys`] for the steps.
+    async fn rotate(&mut self, wish: &str, now: Stamp) -> anyhow::Result<()> {
+        if let Some(seq) = self.keys.waits_for() {
+            warn!(seq, "no rotation: the last one has no receipt yet");
+            return Ok(());
+        }
+        let new = match self.keys.next() {
+            Ok(new) => new,
+            Err(error) => {
+                warn!(%error, "no rotation: the new key cannot be kept");
+                return Ok(());
+            }
+        };
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let proof = self.chain.next(ROTATE, rotation::encode(&header, &new), Vec::new());
+        let (seq, rotated) = (proof.seq, self.keys.rotated(proof.seq));
+        let (stored, wish) = (proof.clone(), wish.to_owned());
+        self.store(stored, move |buffer| {
+            buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes()), (ROTATED, &rotated)])
+        })
+        .await?;
+        self.keys.take_over(new, seq);
+        self.chain.epoch = self.keys.epoch();
+        info!(seq, epoch = self.chain.epoch, kid = %self.keys.current().verify_key().kid(), "another key signs");
+        Ok(())
+    }
+
+    /// The old key goes when the ledger has answered for the entry by which the new one took over.
+    async fn forget_old_key(&mut self) -> anyhow::Result<()> {
+        let Some(seq) = self.keys.waits_for() else { return Ok(()) };
+        let answered = self.buffer.ask(move |buffer| Ok::<_, BufferError>(buffer.receipt(seq)?.is_some()));
+        if answered.await?? {
+            self.keys.forget_old();
+        }
+        Ok(())
     }
 
     /// Puts what somebody says into the chain.
@@ -409,7 +448,7 @@ impl Recorder {
     where
         V: Fn(&mut buffer::Buffer) -> Result<(), BufferError> + Send + Sync + 'static,
     {
-        let envelope = Envelope::sign(&self.identity.key, &proof.kind, proof.payload);
+        let envelope = Envelope::sign(self.keys.current(), &proof.kind, proof.payload);
         let (seq, entry) = (proof.seq, proof.entry);
         let verb = Arc::new(verb);
         loop {

@@ -83,12 +83,16 @@ impl Agent {
     /// # Errors
     /// [`BuildError`].
     pub fn build(config: AgentConfig, manifest: Manifest, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        let identity = Arc::new(Identity::load(&config.state_dir)?);
+        let mut identity = Identity::load(&config.state_dir)?;
         let path = config.buffer_path();
-        let (buffer, opened) = Buffer::open(&path, config.bounds, clock.stamp().wall_ms)?;
+        let (mut buffer, opened) = Buffer::open(&path, config.bounds, clock.stamp().wall_ms)?;
         if buffer.head().is_none() {
             return Err(BuildError::HeadLost(path));
         }
+        let lost = opened.damage.as_ref().and_then(|damage| damage.lost_proofs.as_ref());
+        let followed = identity.keys.follow(&mut buffer, lost)?;
+        followed.map_err(|(path, source)| IdentityError::File { path, source })?;
+        let identity = Arc::new(identity);
         let io = |what: &str| {
             let what = what.to_owned();
             move |source| BuildError::Io { what, source }
@@ -187,6 +191,8 @@ impl Agent {
         {
             self.shared.anchored(anchor);
         }
+        let keys =
+            self.identity.keys.again().map_err(|(path, source)| IdentityError::File { path, source })?;
         let boot = short_hash(&self.clock.boot_id());
         let decoded = wire::ManifestBody::decode(body.as_slice()).context("the manifest does not encode")?;
         let new_windows = |body: wire::ManifestBody| {
@@ -196,12 +202,12 @@ impl Agent {
             windows: new_windows(decoded.clone()),
             chain: Chain {
                 agent: self.identity.agent,
-                epoch: self.identity.epoch,
+                epoch: keys.epoch(),
                 boot,
                 boot_count: left.boot_count,
                 head: left.head,
             },
-            identity: Arc::clone(&self.identity),
+            keys,
             buffer: self.buffer.clone(),
             clock: Arc::clone(&self.clock),
             shared: Arc::clone(&self.shared),
@@ -259,7 +265,13 @@ impl Agent {
 
     async fn sign_unsigned(&self) -> anyhow::Result<()> {
         for unsigned in self.buffer.ask(|buffer| buffer.unsigned()).await?? {
-            let envelope = Envelope::sign(&self.identity.key, &unsigned.kind, unsigned.payload);
+            // The last entry of an epoch may still have to be signed by the key that ended with it.
+            let epoch = Header::parse(&unsigned.payload)?.epoch;
+            let key = self.identity.keys.of(epoch);
+            let key = key.with_context(|| {
+                format!("entry {} is of key epoch {epoch}, whose key is gone", unsigned.seq)
+            })?;
+            let envelope = Envelope::sign(key, &unsigned.kind, unsigned.payload);
             self.buffer.ask(move |buffer| buffer.sign(unsigned.seq, envelope.bytes())).await??;
         }
         Ok(())

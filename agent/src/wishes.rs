@@ -33,6 +33,8 @@ pub(crate) const DONE: &str = "wish";
 pub enum Wish {
     /// Somebody says what a time or some places of the chain were. Its header is made by the agent.
     Label(Box<wire::Label>),
+    /// Another signing key.
+    Rotate,
 }
 
 /// Why a wish was not left.
@@ -58,12 +60,14 @@ impl Wish {
     fn suffix(&self) -> &'static str {
         match self {
             Self::Label(_) => "label",
+            Self::Rotate => "rotate",
         }
     }
 
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Label(label) => label.encode_to_vec(),
+            Self::Rotate => Vec::new(),
         }
     }
 
@@ -74,6 +78,7 @@ impl Wish {
                 check_label(&label).map_err(|error| error.to_string())?;
                 Ok(Self::Label(Box::new(label)))
             }
+            Some((_, "rotate")) if bytes.is_empty() => Ok(Self::Rotate),
             _ => Err("of no kind that this version knows".to_owned()),
         }
     }
@@ -87,6 +92,7 @@ impl Wish {
 pub fn leave(state_dir: &Path, wish: &Wish, now_ms: i64) -> Result<(), WishError> {
     match wish {
         Wish::Label(label) => check_label(label)?,
+        Wish::Rotate => {}
     }
     let folder = state_dir.join(FOLDER);
     let wrong = |source| WishError::Io { path: folder.clone(), source };

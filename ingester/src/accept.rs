@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ledger::{Agent, Finding, LedgerError, NewEntry};
 use proof::log::Outcome;
 use proof::payload::{Header, Payload};
-use proof::{AgentId, EntryId, Envelope, EnvelopeError, Parcel, RefusalName};
+use proof::{AgentId, EntryId, Envelope, EnvelopeError, Parcel, RefusalName, VerifyKey, rotation};
 
 use crate::inspect::inspect;
 use crate::view::View;
@@ -36,6 +36,14 @@ pub struct Refused {
     pub enrolled: bool,
     /// For people.
     pub text: String,
+    /// It is of an epoch that may begin with an entry that has not come yet: the missing ones are asked for.
+    pub early: bool,
+}
+
+impl Refused {
+    fn of(name: RefusalName, entry: Option<EntryId>, enrolled: bool, text: String) -> Self {
+        Self { name, entry, enrolled, text, early: false }
+    }
 }
 
 /// A parcel with a good envelope of its agent: only its place is open.
@@ -47,6 +55,8 @@ pub struct Checked {
     pub id: EntryId,
     /// The payload's header.
     pub header: Header,
+    /// The key of its epoch, which has signed it.
+    pub key: VerifyKey,
     /// The detached rows, unchecked.
     pub use_rows: Bytes,
 }
@@ -90,7 +100,7 @@ fn check(
 ) -> Result<Result<(Checked, u64), Refused>, LedgerError> {
     let agent = view.agent(topic)?;
     let enrolled = agent.is_some();
-    let refused = |name, entry, text: String| Ok(Err(Refused { name, entry, enrolled, text }));
+    let refused = |name, entry, text: String| Ok(Err(Refused::of(name, entry, enrolled, text)));
 
     let Parcel { envelope, use_rows, seen } = match Parcel::parse(parcel) {
         Ok(parcel) => parcel,
@@ -110,14 +120,20 @@ fn check(
     if header.agent != topic {
         return refused(RefusalName::WrongAgent, Some(id), format!("payload is of {}", header.agent));
     }
-    if header.epoch != agent.epoch {
-        let text = format!("payload is of epoch {}, the key of {}", header.epoch, agent.epoch);
-        return refused(RefusalName::WrongEpoch, Some(id), text);
-    }
-    if let Err(error) = envelope.verify(&agent.key) {
+    let agent = agent.clone();
+    let Some(key) = view.key(&agent, header.epoch)? else {
+        let early = header.epoch > agent.epoch && header.seq > agent.head.seq.saturating_add(1);
+        let text = wrong_epoch(&header, &agent);
+        return Ok(Err(Refused { early, ..Refused::of(RefusalName::WrongEpoch, Some(id), enrolled, text) }));
+    };
+    if let Err(error) = envelope.verify(&key) {
         return refused(name_of(&error), Some(id), error.to_string());
     }
-    Ok(Ok((Checked { envelope, id, header, use_rows: use_rows.into() }, seen)))
+    Ok(Ok((Checked { envelope, id, header, key, use_rows: use_rows.into() }, seen)))
+}
+
+fn wrong_epoch(header: &Header, agent: &Agent) -> String {
+    format!("payload is of epoch {}, the key of {}", header.epoch, agent.epoch)
 }
 
 fn name_of(error: &EnvelopeError) -> RefusalName {
@@ -134,16 +150,26 @@ pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Resul
     let Some(agent) = view.agent(checked.header.agent)?.cloned() else {
         let text = "no longer enrolled".to_owned();
         let entry = Some(checked.id);
-        return Ok(Acceptance::Refuse(Refused {
-            name: RefusalName::UnknownKey,
-            entry,
-            enrolled: false,
-            text,
-        }));
+        return Ok(Acceptance::Refuse(Refused::of(RefusalName::UnknownKey, entry, false, text)));
     };
     if view.holds_entry(&agent, checked.id, checked.header.seq)? {
         return Ok(Acceptance::Known(checked.id));
     }
+    let refuse = |name, text| Ok(Acceptance::Refuse(Refused::of(name, Some(checked.id), true, text)));
+    // What an older key has signed is answered where it is held, and nothing is added to it: it may be in other hands.
+    if checked.header.epoch != agent.epoch {
+        return refuse(RefusalName::WrongEpoch, wrong_epoch(&checked.header, &agent));
+    }
+    let rotates = match rotation::of(&checked.envelope, &checked.header, &checked.key) {
+        Ok(Some(new)) if view.has_had(&agent, new)? => {
+            return refuse(
+                RefusalName::BadRotation,
+                "the new key is one of this gateway's before".to_owned(),
+            );
+        }
+        Ok(rotates) => rotates,
+        Err(error) => return refuse(RefusalName::BadRotation, error.to_string()),
+    };
     let next = agent.head.seq.saturating_add(1);
     if checked.header.seq > next && !declares_loss(&checked, next) {
         return Ok(Acceptance::Ahead(Box::new(checked)));
@@ -151,6 +177,7 @@ pub(crate) fn place(checked: Checked, now_ms: i64, view: &mut View<'_>) -> Resul
     let mut new = entry(&checked, &agent, now_ms);
     chain(&mut new, &agent, view)?;
     inspect(&mut new, &checked, &agent, view)?;
+    rotate(&mut new, rotates, &agent);
     new.outcome = match new.outcome {
         Outcome::Conflict => Outcome::Conflict,
         Outcome::Unspecified | Outcome::Recorded | Outcome::Finding if new.findings.is_empty() => {
@@ -192,9 +219,19 @@ fn entry(checked: &Checked, agent: &Agent, now_ms: i64) -> NewEntry {
         end_ms: None,
         anchor: 0,
         manifest: None,
+        rotates: None,
         envelope: Bytes::copy_from_slice(envelope.bytes()),
         use_rows: None,
     }
+}
+
+/// The key changes where the chain goes on, and nowhere else: of a branch nobody knows yet whose it is.
+fn rotate(new: &mut NewEntry, rotates: Option<VerifyKey>, agent: &Agent) {
+    let follows = new.outcome != Outcome::Conflict && new.prev == agent.head.entry;
+    if rotates.is_some() && !follows {
+        new.findings.insert(Finding::RotationAside);
+    }
+    new.rotates = rotates.filter(|_| follows);
 }
 
 /// Compares with what the chain holds. A gateway that was restored from an image forks its chain without any ill

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use ledger::{LogKey, NewAgent, Sqlite, Store as _};
-use proof::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
+use proof::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
 use proof::log::check_receipt;
 use proof::payload::{Header, encode_manifest, manifest_hash};
+use proof::rotation;
 use proof::{AgentId, Answer, EntryId, Envelope, Parcel, SigningKey, WINDOW_MS, wire};
 use prost::Message as _;
 use tempfile::TempDir;
@@ -100,6 +101,14 @@ impl Gateway {
             name: String::new(),
         };
         self.sign(LABEL, label.encode_to_vec())
+    }
+
+    /// The key of this seed signs from the next entry on.
+    pub(crate) fn rotate(&mut self, seed: u8) -> Envelope {
+        let new = SigningKey::from_seed(&[seed; 32]);
+        let envelope = self.sign(ROTATE, rotation::encode(&self.header(), &new));
+        (self.seed, self.epoch) = ([seed; 32], self.epoch + 1);
+        envelope
     }
 
     /// A payload of a kind that nobody knows yet.

@@ -139,8 +139,8 @@ impl Intake {
         // Asked once a batch, and not at all when the batch itself filled the hole.
         for agent in std::mem::take(&mut batch.holes) {
             let have = view.agent(agent)?.map_or(0, |agent| agent.head.seq);
-            let refused =
-                batch.refused.iter().any(|(of, why)| *of == agent && why.name == RefusalName::TooFarAhead);
+            let asks = |why: &Refused| why.early || why.name == RefusalName::TooFarAhead;
+            let refused = batch.refused.iter().any(|(of, why)| *of == agent && asks(why));
             if refused || self.parking.waits(agent) {
                 batch.wanting.push((agent, have));
             }
@@ -161,7 +161,12 @@ impl Intake {
                 batch.new.push(*new);
             }
             Acceptance::Known(entry) => batch.known.push((topic, entry)),
-            Acceptance::Refuse(refused) => batch.refused.push((topic, refused)),
+            Acceptance::Refuse(refused) => {
+                if refused.early {
+                    batch.holes.insert(topic);
+                }
+                batch.refused.push((topic, refused));
+            }
             Acceptance::Ahead(checked) => {
                 let have = view.agent(topic)?.map_or(0, |agent| agent.head.seq);
                 batch.holes.insert(topic);
@@ -181,6 +186,7 @@ fn too_far(checked: &Checked, have: u64) -> Refused {
         entry: Some(checked.id),
         enrolled: true,
         text: format!("sequence {} while the ledger holds up to {have}", checked.header.seq),
+        early: false,
     }
 }
 

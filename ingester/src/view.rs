@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{Agent, LedgerError, ManifestDigest, NewEntry, Read};
 use proof::log::Outcome;
-use proof::{AgentId, EntryId};
+use proof::{AgentId, EntryId, VerifyKey};
 
 /// What the ledger holds, with the entries accepted since on top.
 pub struct View<'a> {
@@ -17,6 +17,8 @@ pub struct View<'a> {
     /// Which entry each new one follows.
     follows: BTreeSet<(AgentId, u64, EntryId)>,
     manifests: BTreeSet<(AgentId, ManifestDigest)>,
+    /// Keys that were rotated away since.
+    old_keys: BTreeMap<(AgentId, u32), VerifyKey>,
 }
 
 impl<'a> View<'a> {
@@ -29,6 +31,7 @@ impl<'a> View<'a> {
             ends: BTreeMap::new(),
             follows: BTreeSet::new(),
             manifests: BTreeSet::new(),
+            old_keys: BTreeMap::new(),
         }
     }
 
@@ -41,6 +44,10 @@ impl<'a> View<'a> {
         self.manifests.extend(new.manifest.map(|digest| (new.agent, digest)));
         if let Some(Some(agent)) = self.agents.get_mut(&new.agent) {
             agent.head.follow(new);
+            if let Some(key) = new.rotates {
+                self.old_keys.insert((agent.id, agent.epoch), std::mem::replace(&mut agent.key, key));
+                (agent.kid, agent.epoch) = (key.kid(), agent.epoch.saturating_add(1));
+            }
         }
     }
 
@@ -51,6 +58,26 @@ impl<'a> View<'a> {
             Occupied(known) => known.into_mut().as_ref(),
             Vacant(place) => place.insert(self.store.agent(id)?).as_ref(),
         })
+    }
+
+    /// The agent's key of this epoch; `None` where there is none, or none yet.
+    pub(crate) fn key(&self, agent: &Agent, epoch: u32) -> Result<Option<VerifyKey>, LedgerError> {
+        if epoch >= agent.epoch {
+            return Ok((epoch == agent.epoch).then_some(agent.key));
+        }
+        if let Some(key) = self.old_keys.get(&(agent.id, epoch)) {
+            return Ok(Some(*key));
+        }
+        let keys = self.store.keys(agent.id)?;
+        Ok(keys.iter().find(|key| key.epoch == epoch).map(|key| key.key))
+    }
+
+    /// Whether a key is one that the agent has or had.
+    pub(crate) fn has_had(&self, agent: &Agent, key: VerifyKey) -> Result<bool, LedgerError> {
+        let mine = self.old_keys.iter().filter(|((of, _), _)| *of == agent.id).map(|(_, key)| *key);
+        Ok(agent.key == key
+            || mine.into_iter().any(|old| old == key)
+            || self.store.keys(agent.id)?.iter().any(|old| old.key == key))
     }
 
     /// Whether the entry is held. One past the head cannot be: an id binds its sequence.

@@ -43,11 +43,13 @@ pub enum Finding {
     HistoryRewritten,
     /// A label that was received more than 24 hours after the end of what it is about.
     LateLabel,
+    /// A good rotation that does not follow the chain's head: it changes no key.
+    RotationAside,
 }
 
 impl Finding {
     /// All findings.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ClockAhead,
         Self::ClockBack,
         Self::WindowOverlap,
@@ -65,6 +67,7 @@ impl Finding {
         Self::ProofsLost,
         Self::HistoryRewritten,
         Self::LateLabel,
+        Self::RotationAside,
     ];
 
     /// The name that is stored and shown.
@@ -87,6 +90,7 @@ impl Finding {
             Self::ProofsLost => "proofs_lost",
             Self::HistoryRewritten => "history_rewritten",
             Self::LateLabel => "late_label",
+            Self::RotationAside => "rotation_aside",
         }
     }
 

@@ -35,7 +35,7 @@ pub use owner::{Ledger, Owner};
 pub use readers::Readers;
 pub use sqlite::{Reader, Sqlite};
 pub use store::{
-    Agent, Checkpoint, Entry, Head, ManifestDigest, NewAgent, NewEntry, NewRefusal, Presence, Project, Read,
-    Receipted, RefusalCount, Revoked, Store, TokenHash, TokenRefused,
+    Agent, AgentKey, Checkpoint, Entry, Head, ManifestDigest, NewAgent, NewEntry, NewRefusal, Presence,
+    Project, Read, Receipted, RefusalCount, Revoked, Store, TokenHash, TokenRefused,
 };
 pub use tiles::Resource;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod append;
+mod keys;
 mod reader;
 mod schema;
 #[cfg(test)]

@@ -54,6 +54,17 @@ pub struct Agent {
     pub presence: Option<Presence>,
 }
 
+/// A key of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentKey {
+    /// Its epoch.
+    pub epoch: u32,
+    /// Its public half.
+    pub key: VerifyKey,
+    /// First sequence that it signs.
+    pub from_seq: u64,
+}
+
 /// Since when and why a key is no longer believed. What was receipted before stays valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
@@ -145,6 +156,8 @@ pub struct NewEntry {
     pub anchor: u64,
     /// The manifest it declares, for kind `manifest`.
     pub manifest: Option<ManifestDigest>,
+    /// The key that signs from the next entry on, for a rotation that was checked.
+    pub rotates: Option<VerifyKey>,
     /// The envelope exactly as received.
     pub envelope: Bytes,
     /// The detached use rows, when their digest is right.
@@ -260,6 +273,9 @@ pub trait Read {
 
     /// Returns all agents, of one project where it is named, in the order of their enrolment.
     fn agents(&self, project: Option<&str>) -> Result<Vec<Agent>, LedgerError>;
+
+    /// Returns all keys that an agent has had, the first one first.
+    fn keys(&self, agent: AgentId) -> Result<Vec<AgentKey>, LedgerError>;
 
     /// Returns the projects that have an agent or a token, by name.
     fn projects(&self, now_ms: i64) -> Result<Vec<Project>, LedgerError>;

@@ -175,7 +175,12 @@ impl Board {
                 }
             };
             let mine: Vec<&Agent> = agents.iter().filter(|agent| agent.project == project.id).collect();
-            let gateways: Vec<Gateway> = mine.iter().map(|agent| gateway(agent, fold)).collect();
+            let mut gateways: Vec<Gateway> = mine.iter().map(|agent| gateway(agent, fold)).collect();
+            for gateway in gateways.iter_mut().filter(|gateway| gateway.epoch > 1) {
+                let keys = self.readers.read_blocking(|read| read.keys(gateway.agent))?;
+                let earlier = keys.into_iter().filter(|key| key.epoch < gateway.epoch);
+                gateway.earlier = earlier.map(|key| (key.epoch, key.key.to_bytes())).collect();
+            }
             let chain = ChainFacts { refusals: refused(&refusals, &mine), ..fold.counts().clone() };
             // Nothing changed: keep the very same picture.
             if let Some(old) = old.filter(|old| !due && old.gateways == gateways && old.chain == chain) {
@@ -236,6 +241,8 @@ fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
         agent: agent.id,
         hostname: agent.hostname.clone(),
         key: agent.key.to_bytes(),
+        epoch: agent.epoch,
+        earlier: BTreeMap::new(),
         kid: agent.kid,
         enrolled_ms: agent.enrolled_ms,
         online: agent.presence.as_ref().map(|presence| presence.online),

@@ -112,8 +112,12 @@ pub struct Gateway {
     pub agent: AgentId,
     /// What it calls itself.
     pub hostname: String,
-    /// Its public key as enrolled, 32 bytes.
+    /// The public key that signs now, 32 bytes.
     pub key: [u8; 32],
+    /// Its epoch, from 1.
+    pub epoch: u32,
+    /// Keys that signed before, by their epochs.
+    pub earlier: BTreeMap<u32, [u8; 32]>,
     /// Hint of its key.
     pub kid: Kid,
     /// When it was enrolled, Unix ms.
@@ -141,6 +145,8 @@ pub struct ChainFacts {
     pub manifests: u64,
     /// Labels recorded.
     pub labels: u64,
+    /// Rotations of a key recorded.
+    pub rotations: u64,
     /// Entries of kinds this version does not understand.
     pub others: u64,
     /// Odd things, each with how often.

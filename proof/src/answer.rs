@@ -148,15 +148,17 @@ pub enum RefusalName {
     BadSignature,
     /// The payload names another gateway than the topic.
     WrongAgent,
-    /// The payload's key epoch is not the enrolled one.
+    /// The payload's key epoch is not the one in force, or one that has ended and the entry is none of its.
     WrongEpoch,
     /// So far ahead of the chain that it cannot be kept until the missing ones come.
     TooFarAhead,
+    /// A rotation that puts no key in the place of another.
+    BadRotation,
 }
 
 impl RefusalName {
     /// All of them, in the order they are tested.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Oversized,
         Self::Unparsable,
         Self::UnknownSuite,
@@ -166,6 +168,7 @@ impl RefusalName {
         Self::WrongEpoch,
         Self::BadSignature,
         Self::TooFarAhead,
+        Self::BadRotation,
     ];
 
     /// The name on the wire and in the ledger.
@@ -180,6 +183,7 @@ impl RefusalName {
             Self::WrongAgent => "wrong_agent",
             Self::WrongEpoch => "wrong_epoch",
             Self::TooFarAhead => "too_far_ahead",
+            Self::BadRotation => "bad_rotation",
         }
     }
 }

@@ -63,40 +63,75 @@ pub struct Enrolment {
     pub agent: AgentId,
     /// The firm's project.
     pub project: String,
-    /// Its public key, 32 bytes.
+    /// Its public key when it enrolled, 32 bytes.
     pub key: [u8; 32],
-    /// Key epoch.
+    /// Epoch of that key.
     pub epoch: u32,
     /// Server's Unix ms.
     pub enrolled_ms: i64,
+    /// Keys that took over since, in the order of their epochs: a help for readers, shown by the chain alone.
+    pub rotated: Vec<Rotated>,
     /// Since when its key is no longer believed, server's Unix ms.
     pub revoked_ms: Option<i64>,
 }
+
+/// A key that took over, as an enrolment's text has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    /// The epoch that began.
+    pub epoch: u32,
+    /// Its public key, 32 bytes.
+    pub key: [u8; 32],
+    /// First sequence that it signs.
+    pub from_seq: u64,
+}
+
+/// Most rotations of an enrolment that are read.
+const MAX_ROTATED: usize = 10_000;
 
 impl Enrolment {
     /// As a text: a key and a value a line.
     pub fn text(&self) -> String {
         let Self { agent, project, epoch, enrolled_ms, .. } = self;
         let key = HEXLOWER.encode(&self.key);
+        let rotated = |Rotated { epoch, key, from_seq }: &Rotated| {
+            format!("rotated {epoch} {} {from_seq}\n", HEXLOWER.encode(key))
+        };
+        let rotated: String = self.rotated.iter().map(rotated).collect();
         let revoked = self.revoked_ms.map_or_else(String::new, |at| format!("revoked_ms {at}\n"));
         format!(
-            "agent {agent}\nproject {project}\nkey {key}\nepoch {epoch}\nenrolled_ms {enrolled_ms}\n{revoked}"
+            "agent {agent}\nproject {project}\nkey {key}\nepoch {epoch}\nenrolled_ms {enrolled_ms}\n{rotated}{revoked}"
         )
     }
 
     /// Reads the text; `None` when it is not of the one form.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let mut lines = text.lines().peekable();
+        let mut value =
+            |name: &str| lines.next_if(|line| line.starts_with(name))?.strip_prefix(name)?.strip_prefix(' ');
         let agent = value("agent")?.parse().ok()?;
         let project = value("project")?.to_owned();
         let key = HEXLOWER.decode(value("key")?.as_bytes()).ok()?.try_into().ok()?;
         let epoch = value("epoch")?.parse().ok()?;
         let enrolled_ms = value("enrolled_ms")?.parse().ok()?;
+        let mut rotated = Vec::new();
+        while let Some(line) = value("rotated").filter(|_| rotated.len() < MAX_ROTATED) {
+            rotated.push(Rotated::parse(line)?);
+        }
         let revoked_ms = value("revoked_ms").map(str::parse).transpose().ok()?;
-        let read = Self { agent, project, key, epoch, enrolled_ms, revoked_ms };
+        let read = Self { agent, project, key, epoch, enrolled_ms, rotated, revoked_ms };
         // It has one form.
         (read.text() == text).then_some(read)
+    }
+}
+
+impl Rotated {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let epoch = words.next()?.parse().ok()?;
+        let key = HEXLOWER.decode(words.next()?.as_bytes()).ok()?.try_into().ok()?;
+        let from_seq = words.next()?.parse().ok()?;
+        Some(Self { epoch, key, from_seq })
     }
 }
 

@@ -21,6 +21,8 @@ pub const MANIFEST: &str = "manifest";
 pub const OUTAGE: &str = "outage";
 /// Kind of a label.
 pub const LABEL: &str = "label";
+/// Kind of a rotation.
+pub const ROTATE: &str = "rotate";
 
 /// A parsed envelope, together with the bytes it was parsed from.
 #[derive(Clone, PartialEq, Eq)]

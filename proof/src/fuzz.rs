@@ -9,7 +9,7 @@ use crate::log::{
 use crate::opening::Opening;
 use crate::payload::{Header, Payload};
 use crate::policy::Policy;
-use crate::{MAX_SEQ, TIMES_MS, userows, wire};
+use crate::{MAX_SEQ, TIMES_MS, rotation, userows, wire};
 
 /// The log whose checkpoints the corpora hold.
 const LOG: &str = "test.log+1f05a184+AW56HN0psLeP0Tr0xVmP7/TvKpcWbjym8uT7/M2AUFvx";
@@ -69,6 +69,16 @@ fn payload_of(kind: &str, bytes: &[u8]) {
         Ok(Payload::Label(label)) => {
             assert!(label.about.is_some() && label.text.chars().count() <= 200, "{label:?}");
             assert!(!label.text.chars().chain(label.name.chars()).any(char::is_control), "{label:?}");
+        }
+        Ok(Payload::Rotate(rotate)) => {
+            assert!(rotate.key.len() == 32 && rotate.possession.len() == 64, "{rotate:?}");
+            let (Ok(header), key) = (Header::parse(bytes), SigningKey::from_seed(&SEED)) else { return };
+            let envelope = Envelope::sign(&key, kind, bytes.to_vec());
+            // It is refused with words, or by a key that has signed for this place.
+            if let Ok(Some(new)) = rotation::of(&envelope, &header, &key.verify_key()) {
+                let message = rotation::possession(header.agent, header.epoch, &new);
+                assert!(new.verifies(&message, &rotate.possession) && new.to_bytes()[..] == rotate.key[..]);
+            }
         }
         Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => {}
     }
@@ -174,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::answer::Consistency;
-    use crate::envelope::LABEL;
+    use crate::envelope::{LABEL, ROTATE};
     use crate::ids::{AgentId, EntryId, Kid};
     use crate::log::{Outcome, proof_text, test_key};
     use crate::opening::OpenField;
@@ -294,6 +304,7 @@ mod tests {
         let seqs = wire::SeqSpan { from: 3, to: 8 };
         vec![
             ("label", LABEL, label(About::Time(time), "春节停产").encode_to_vec()),
+            ("rotate", ROTATE, rotation::encode(&header, &SigningKey::from_seed(&[0x43; 32]))),
             ("label_seqs", LABEL, label(About::Seqs(seqs), "").encode_to_vec()),
         ]
     }

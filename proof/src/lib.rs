@@ -27,6 +27,7 @@ pub mod raw;
 #[cfg(test)]
 #[path = "../../tests/fuzz/replay.rs"]
 mod replay;
+pub mod rotation;
 pub mod userows;
 /// The wire's messages, as `proto/inuse.proto` lists them.
 pub mod wire {

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::envelope::{LABEL, MANIFEST, OUTAGE, WINDOW};
+use crate::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
 
@@ -40,6 +40,8 @@ pub enum Payload {
     Outage(Box<wire::Outage>),
     /// What somebody says that a stretch of time or of the chain was.
     Label(Box<wire::Label>),
+    /// Another key signs from the next entry on: see [`crate::rotation`], which says whether it does.
+    Rotate(Box<wire::Rotate>),
     /// Of a later version: stored and receipted, not understood.
     Unknown(String),
 }
@@ -175,6 +177,13 @@ impl Payload {
                 let label = wire::Label::decode(bytes).map_err(unparsable)?;
                 check_label(&label)?;
                 Ok(Self::Label(Box::new(label)))
+            }
+            ROTATE => {
+                let rotate = wire::Rotate::decode(bytes).map_err(unparsable)?;
+                let bounds = |fine, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+                bounds(rotate.key.len() == 32, "a key that is not 32 bytes")?;
+                bounds(rotate.possession.len() == 64, "a signature that is not 64 bytes")?;
+                Ok(Self::Rotate(Box::new(rotate)))
             }
             other => Ok(Self::Unknown(other.to_owned())),
         }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use daemon::Clock;
-use ledger::{Agent, Entry, Read as _, Reader, Readers};
+use ledger::{Agent, AgentKey, Entry, Read as _, Reader, Readers};
 use portal::Source as _;
-use proof::bundle::{Enrolment, Writer, names, place};
+use proof::bundle::{Enrolment, Rotated, Writer, names, place};
+use proof::envelope::ROTATE;
 use proof::log::receipt_text;
 use proof::policy::Policy;
 use proof::{EntryId, Opening};
@@ -122,14 +123,7 @@ impl Contents<'_> {
         let mut bundle = Writer::new(BufWriter::new(file));
         bundle.add(names::README, README.as_bytes())?;
         for (name, agent) in &agents {
-            let enrolment = Enrolment {
-                agent: agent.id,
-                project: agent.project.clone(),
-                key: agent.key.to_bytes(),
-                epoch: agent.epoch,
-                enrolled_ms: agent.enrolled_ms,
-                revoked_ms: agent.revoked.as_ref().map(|revoked| revoked.at_ms),
-            };
+            let enrolment = self.enrolment(agent)?;
             bundle.add(&format!("{}{name}", names::ENROLMENT), enrolment.text().as_bytes())?;
         }
         let mut receipts = BTreeMap::new();
@@ -152,6 +146,28 @@ impl Contents<'_> {
         let file = bundle.end(sign)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         Ok(Made { envelopes: receipts.len(), openings: openings.len(), bytes: file.metadata()?.len() })
+    }
+
+    /// How a gateway was enrolled, and the keys that took over by entries that are in the bundle.
+    fn enrolment(&self, agent: &Agent) -> anyhow::Result<Enrolment> {
+        let keys = self.reader.keys(agent.id)?;
+        let (first, others) = keys.split_first().with_context(|| format!("{} has no key", agent.id))?;
+        let mut rotated = Vec::new();
+        for AgentKey { epoch, key, from_seq } in others {
+            let by = self.reader.entries_of(agent.id, from_seq.saturating_sub(1))?;
+            if by.iter().any(|entry| entry.kind == ROTATE && entry.index < self.checkpoint.0) {
+                rotated.push(Rotated { epoch: *epoch, key: key.to_bytes(), from_seq: *from_seq });
+            }
+        }
+        Ok(Enrolment {
+            agent: agent.id,
+            project: agent.project.clone(),
+            key: first.key.to_bytes(),
+            epoch: first.epoch,
+            enrolled_ms: agent.enrolled_ms,
+            rotated,
+            revoked_ms: agent.revoked.as_ref().map(|revoked| revoked.at_ms),
+        })
     }
 
     /// All entries of a gateway, in the order of their names: by sequence, then by id.

@@ -53,7 +53,11 @@ impl Chain {
     pub fn windows(&self) -> impl Iterator<Item = &wire::Window> {
         self.payloads.iter().filter_map(|payload| match payload {
             Payload::Window(window) => Some(&**window),
-            Payload::Manifest(_) | Payload::Outage(_) | Payload::Label(_) | Payload::Unknown(_) => None,
+            Payload::Manifest(_)
+            | Payload::Outage(_)
+            | Payload::Label(_)
+            | Payload::Rotate(_)
+            | Payload::Unknown(_) => None,
         })
     }
 
@@ -61,7 +65,11 @@ impl Chain {
     pub fn outages(&self) -> impl Iterator<Item = &wire::Outage> {
         self.payloads.iter().filter_map(|payload| match payload {
             Payload::Outage(outage) => Some(&**outage),
-            Payload::Window(_) | Payload::Manifest(_) | Payload::Label(_) | Payload::Unknown(_) => None,
+            Payload::Window(_)
+            | Payload::Manifest(_)
+            | Payload::Label(_)
+            | Payload::Rotate(_)
+            | Payload::Unknown(_) => None,
         })
     }
 
@@ -125,7 +133,7 @@ impl Chain {
             let (from, to) = match payload {
                 Payload::Window(window) => (window.start_ms, window.start_ms + i64::from(window.length_ms)),
                 Payload::Outage(outage) => (outage.from_ms, outage.to_ms),
-                Payload::Manifest(_) | Payload::Label(_) => continue,
+                Payload::Manifest(_) | Payload::Label(_) | Payload::Rotate(_) => continue,
                 Payload::Unknown(kind) => bail!("entry {} is of kind {kind}", entry.seq),
             };
             if let Some(end) = end {

@@ -168,6 +168,7 @@ fn entry(seq: u64) -> NewEntry {
         end_ms: None,
         anchor: 0,
         manifest: None,
+        rotates: None,
         envelope: Default::default(),
         use_rows: None,
     }

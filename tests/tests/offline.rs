@@ -85,6 +85,7 @@ impl Bench {
             end_ms: None,
             anchor: 0,
             manifest: None,
+            rotates: None,
             envelope: envelope.bytes().to_vec().into(),
             use_rows: None,
         };

@@ -117,6 +117,7 @@ fn entry(seq: u64, mark: u8) -> NewEntry {
         end_ms: None,
         anchor: 0,
         manifest: None,
+        rotates: None,
         envelope: Default::default(),
         use_rows: None,
     }

@@ -11,7 +11,7 @@ use proof::payload::{Header, Payload};
 use proof::wire::Speaker;
 use proof::wire::label::About;
 use proof::wire::leaf::What;
-use proof::{Cause, Envelope, EnvelopeError, Opening, VerifyKey, userows, wire};
+use proof::{Cause, Envelope, EnvelopeError, Opening, VerifyKey, rotation, userows, wire};
 use prost::Message as _;
 
 /// What is to be checked. Bytes as they were downloaded.
@@ -161,10 +161,21 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
         Payload::Outage(outage) => {
             contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms)))
         }
+        Payload::Rotate(rotate) => contents.push(("key from the next entry on", new_key(&header, &rotate)?)),
         Payload::Label(label) => contents.extend(said(&label)),
         Payload::Unknown(kind) => contents.push(("kind not understood by this version", kind)),
     }
     Ok(format!("sequence {} of {}", header.seq, header.agent))
+}
+
+/// The key that takes over by a rotation, which it must have agreed to itself.
+fn new_key(header: &Header, rotate: &wire::Rotate) -> Result<String, String> {
+    let new = VerifyKey::from_bytes(&rotate.key).map_err(|error| error.to_string())?;
+    let message = rotation::possession(header.agent, header.epoch, &new);
+    if !new.verifies(&message, &rotate.possession) {
+        return Err("the key that is to take over has not signed for this gateway and epoch".to_owned());
+    }
+    Ok(format!("{} (epoch {})", hex(&rotate.key), header.epoch.saturating_add(1)))
 }
 
 /// What a label says, as it says it.

@@ -186,7 +186,7 @@ impl Record<'_> {
 
 /// The beginning of the SHA-256 of the public key, in groups that can be read aloud, and the hint that envelopes carry.
 fn fingerprint(identity: &Identity) -> String {
-    let key = identity.key.verify_key();
+    let key = identity.keys.current().verify_key();
     let digest = HEXLOWER.encode(&Sha256::digest(key.to_bytes())[..16]);
     let groups: Vec<_> =
         digest.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned()).collect();

@@ -619,3 +619,139 @@ fn a_label_of_another_form_is_recorded_as_unread_and_says_nothing() {
     city.receipt(&answers[0]);
     assert_eq!(findings(&city).pop(), Some(set([Finding::UnparsedPayload])));
 }
+
+#[test]
+fn from_a_rotation_on_the_new_key_signs_and_the_old_one_adds_nothing() {
+    let (mut city, mut gateway) = begun();
+    let before = gateway.next();
+    let first = city.give(&gateway, &before);
+    let mut old = gateway.clone();
+    let rotate = gateway.rotate(70);
+    let answers = city.give(&gateway, &rotate);
+    let receipt = city.receipt(&answers[0]).entry;
+    assert_eq!(
+        (receipt.epoch, receipt.kid, receipt.outcome),
+        (1, old.key().verify_key().kid(), Outcome::Recorded)
+    );
+    let window = gateway.next();
+    let answers = city.give(&gateway, &window);
+    let receipt = city.receipt(&answers[0]).entry;
+    assert_eq!(
+        (receipt.epoch, receipt.kid, receipt.outcome),
+        (2, gateway.key().verify_key().kid(), Outcome::Recorded)
+    );
+    assert_eq!(findings(&city), vec![set([]); 4]);
+    for restarted in [false, true] {
+        if restarted {
+            city.restart();
+        }
+        // What it had signed is answered as ever, the rotation too.
+        for (envelope, seq) in [(&before, 2), (&rotate, 3)] {
+            let again = city.give(&gateway, envelope);
+            assert_eq!(city.receipt(&again[0]).entry.seq, seq);
+        }
+        let again = city.take(&[gateway.message(&before)], START);
+        assert_eq!(city.receipt(&again[0]).entry, city.receipt(&first[0]).entry);
+        // Whoever still has the old key forks nothing with it, nor goes on.
+        let mut fork = old.clone();
+        let fork = fork.next();
+        assert_eq!(refused(&mut city, gateway.message(&fork)), "wrong_epoch");
+        let mut on = old.clone();
+        (on.seq, on.prev) = (gateway.seq, gateway.prev);
+        let on = on.next();
+        assert_eq!(refused(&mut city, gateway.message(&on)), "wrong_epoch");
+    }
+    let keys = city.ledger.read().keys(gateway.id).unwrap();
+    let keys: Vec<_> = keys.iter().map(|key| (key.epoch, key.key, key.from_seq)).collect();
+    let (was, is) = (old.key().verify_key(), gateway.key().verify_key());
+    assert_eq!(keys, [(1, was, 1), (2, is, 4)]);
+    // A signature by the old key under the new epoch is nobody's.
+    old.epoch = 2;
+    (old.seq, old.prev) = (gateway.seq, gateway.prev);
+    let forged = old.next();
+    assert_eq!(refused(&mut city, gateway.message(&forged)), "bad_signature");
+}
+
+#[test]
+fn a_rotation_and_what_follows_it_come_in_one_batch_or_in_any_order() {
+    let (mut city, mut gateway) = begun();
+    let (a, b, c, d) = (gateway.rotate(70), gateway.next(), gateway.rotate(71), gateway.next());
+    let late = gateway.message(&a);
+    // Of an epoch that is not known yet: it is asked for what comes before, and comes again.
+    let answers = city.give(&gateway, &b);
+    assert_eq!(refusal(&answers), "wrong_epoch");
+    assert!(
+        answers.iter().any(|answer| matches!(answer, proof::Answer::Want { have: 1, .. })),
+        "{answers:?}"
+    );
+    let messages = [late, gateway.message(&b), gateway.message(&c), gateway.message(&d), gateway.message(&b)];
+    let answers = city.take(&messages, City::now(&gateway));
+    let seqs: Vec<_> = answers.iter().map(|answer| city.receipt(answer).entry.seq).collect();
+    assert_eq!(seqs, [2, 3, 4, 5, 3]);
+    assert_eq!(city.ledger.read().agent(gateway.id).unwrap().unwrap().epoch, 3);
+}
+
+#[test]
+fn what_waits_behind_a_hole_by_the_old_key_is_refused_when_a_rotation_fills_it() {
+    let (mut city, mut gateway) = begun();
+    let mut old = gateway.clone();
+    let (_, window) = (old.next(), old.next());
+    assert!(matches!(city.give(&gateway, &window)[..], [proof::Answer::Want { have: 1, .. }]));
+    let rotate = gateway.rotate(70);
+    let answers = city.give(&gateway, &rotate);
+    assert_eq!(city.receipt(&answers[0]).entry.seq, 2);
+    assert_eq!(refusal(&answers[1..]), "wrong_epoch");
+    assert_eq!(held(&city).len(), 2);
+}
+
+#[test]
+fn a_rotation_without_the_new_keys_own_signature_is_refused_by_name() {
+    let (mut city, mut gateway) = begun();
+    let honest = gateway.clone();
+    let good = wire::Rotate::decode(gateway.rotate(70).payload()).unwrap();
+    let gateway = honest;
+    let others = Gateway::new(9).key().sign(b"something else").to_vec();
+    let mut identity = vec![0; 32];
+    identity[0] = 1;
+    let bad = [
+        wire::Rotate { possession: others, ..good.clone() },
+        wire::Rotate { key: Gateway::new(9).key().verify_key().to_bytes().to_vec(), ..good.clone() },
+        wire::Rotate { key: identity, ..good.clone() },
+        wire::Rotate { key: vec![1; 31], ..good.clone() },
+        wire::Rotate { possession: vec![], ..good.clone() },
+    ];
+    for rotate in bad {
+        let envelope = gateway.clone().sign(proof::envelope::ROTATE, rotate.encode_to_vec());
+        assert_eq!(refused(&mut city, gateway.message(&envelope)), "bad_rotation");
+    }
+    let mut same = gateway.clone();
+    let same = same.rotate(7);
+    assert_eq!(refused(&mut city, gateway.message(&same)), "bad_rotation", "the old key again");
+    // Nobody else can have his key put in the place of this gateway's.
+    let stranger = Envelope::sign(&Gateway::new(9).key(), proof::envelope::ROTATE, good.encode_to_vec());
+    assert_eq!(refused(&mut city, gateway.message(&stranger)), "bad_signature");
+    let mut on = gateway.clone();
+    let rotate = on.rotate(70);
+    let answers = city.give(&on, &rotate);
+    city.receipt(&answers[0]);
+    let back = on.rotate(7);
+    assert_eq!(refused(&mut city, on.message(&back)), "bad_rotation", "a key that was given up");
+}
+
+#[test]
+fn a_rotation_on_a_branch_is_kept_and_changes_no_key() {
+    let (mut city, mut gateway) = begun();
+    let mut other = gateway.clone();
+    for envelope in [gateway.next(), gateway.next()] {
+        city.give(&gateway, &envelope);
+    }
+    let aside = other.rotate(70);
+    let answers = city.give(&gateway, &aside);
+    assert_eq!(city.receipt(&answers[0]).entry.outcome, Outcome::Conflict);
+    assert_eq!(findings(&city).pop(), Some(set([Finding::Fork, Finding::RotationAside])));
+    let on = other.next();
+    assert_eq!(refused(&mut city, other.message(&on)), "wrong_epoch");
+    let window = gateway.next();
+    let answers = city.give(&gateway, &window);
+    assert_eq!(city.receipt(&answers[0]).entry.outcome, Outcome::Finding);
+}

@@ -184,6 +184,9 @@ fn insert(
             .and_then(|mut insert| insert.execute(params![new.agent.0, digest, index]))
             .doing(doing)?;
     }
+    if let Some(key) = &new.rotates {
+        super::keys::rotate(transaction, new, key)?;
+    }
     Ok(true)
 }
 

@@ -13,7 +13,8 @@ use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::finding;
 use crate::store::{
-    Agent, Checkpoint, Entry, Head, ManifestDigest, Presence, Project, Read, Receipted, RefusalCount, Revoked,
+    Agent, AgentKey, Checkpoint, Entry, Head, ManifestDigest, Presence, Project, Read, Receipted,
+    RefusalCount, Revoked,
 };
 
 /// Roots kept in memory, to know an anchor without reading the tree: 65,536 checkpoints, about 5 MB.
@@ -156,6 +157,10 @@ impl Read for Reader {
             .prepare_cached(&format!("{AGENT} WHERE ?1 IS NULL OR project = ?1 ORDER BY enrolled_ms, id"))
             .and_then(|mut select| select.query_map([project], read_agent)?.collect())
             .doing("list agents")
+    }
+
+    fn keys(&self, agent: AgentId) -> Result<Vec<AgentKey>, LedgerError> {
+        super::keys::of(&self.connection, agent)
     }
 
     fn projects(&self, now_ms: i64) -> Result<Vec<Project>, LedgerError> {

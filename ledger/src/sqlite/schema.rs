@@ -6,7 +6,7 @@ use crate::LedgerError;
 use crate::error::Doing as _;
 
 /// One script a version; `PRAGMA user_version` counts those that ran. Scripts that were released never change.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // 1: agents, entries, the tree.
     "CREATE TABLE log (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -91,6 +91,14 @@ const MIGRATIONS: [&str; 1] = [
         last_ms INTEGER NOT NULL,
         text TEXT NOT NULL,
         PRIMARY KEY (agent, name)
+    ) STRICT, WITHOUT ROWID;",
+    // 2: keys by epoch. An agent that never rotated has none here: its one key stands with it.
+    "CREATE TABLE keys (
+        agent BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        from_seq INTEGER NOT NULL,
+        PRIMARY KEY (agent, epoch)
     ) STRICT, WITHOUT ROWID;",
 ];
 

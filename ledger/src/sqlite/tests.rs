@@ -63,6 +63,7 @@ fn entry(seq: u64, salt: u8) -> NewEntry {
         end_ms: Some(NOW),
         anchor: 0,
         manifest: None,
+        rotates: None,
         envelope: Bytes::from(format!("envelope {seq} {salt}")),
         use_rows: Some(Bytes::from_static(b"rows")),
     }
@@ -182,7 +183,7 @@ fn another_log_key_does_not_open_it() {
 fn a_newer_format_does_not_open() {
     let place = Place::new();
     place.open().reader.connection.pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Newer { found: 99, known: 1 })));
+    assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Newer { found: 99, .. })));
     assert!(matches!(Reader::open(&place.path()), Err(LedgerError::Newer { .. })));
 }
 
@@ -369,4 +370,46 @@ fn tiles_hold_the_hashes_of_the_entries_and_nothing_that_is_under_no_checkpoint(
         assert_eq!(read(path), None, "{path}");
     }
     assert_eq!(read("checkpoint").unwrap(), ledger.read().checkpoint().unwrap().note.into_bytes());
+}
+
+#[test]
+fn a_rotation_changes_the_key_together_with_its_entry_once_and_only_of_its_own_epoch() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let first = agent(AGENT).key;
+    let keys = |ledger: &Sqlite| {
+        let keys = ledger.read().keys(AGENT).unwrap();
+        keys.iter().map(|key| (key.epoch, key.key, key.from_seq)).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&ledger), [(1, first, 1)]);
+    let second = SigningKey::from_seed(&[77; 32]).verify_key();
+    let rotate = NewEntry { rotates: Some(second), ..entry(2, 9) };
+    for _ in 0..2 {
+        // The second time it is held already.
+        ledger.append(&[entry(1, 9), rotate.clone()], NOW).unwrap();
+        drop(ledger);
+        ledger = place.open();
+        assert_eq!(keys(&ledger), [(1, first, 1), (2, second, 3)]);
+        let held = ledger.read().agent(AGENT).unwrap().unwrap();
+        assert_eq!((held.epoch, held.key, held.kid), (2, second, second.kid()));
+    }
+    let late = NewEntry { rotates: Some(first), ..entry(3, 9) };
+    assert!(matches!(ledger.append(&[late], NOW), Err(LedgerError::Damaged(_))));
+    assert_eq!(
+        (keys(&ledger).len(), ledger.read().checkpoint().unwrap().size),
+        (2, 2),
+        "nothing of it is there"
+    );
+}
+
+#[test]
+fn a_ledger_of_before_there_were_rotations_keeps_its_agents_and_their_keys() {
+    let place = Place::new();
+    let ledger = enrolled(&place);
+    ledger.reader.connection.execute_batch("DROP TABLE keys").unwrap();
+    let before = ledger.reader.connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
+    ledger.reader.connection.pragma_update(None, "user_version", before.unwrap() - 1).unwrap();
+    drop(ledger);
+    let keys = place.open().read().keys(AGENT).unwrap();
+    assert_eq!(keys.iter().map(|key| key.key).collect::<Vec<_>>(), [agent(AGENT).key]);
 }

@@ -84,6 +84,7 @@ impl EntryPage {
                 facts.push((w.silence, rows::stretch(outage.from_ms, outage.to_ms, offset)));
                 facts.push((w.cause, rows::cause(page.lang, outage.cause)));
             }
+            Ok(Payload::Rotate(rotate)) => facts.push((w.new_key, hex(&rotate.key))),
             Ok(Payload::Label(label)) => {
                 facts.extend(
                     Said::of(entry, label)
@@ -123,7 +124,9 @@ impl EntryPage {
 fn command(asked: &Asked<'_>) -> String {
     let log_key = &asked.log.verifier_key;
     let gateway = asked.firm.gateways.iter().find(|gateway| gateway.agent == asked.agent);
-    let key = gateway.map(|gateway| hex(&gateway.key)).unwrap_or_default();
+    let key = gateway
+        .map(|gateway| hex(gateway.earlier.get(&asked.shown.epoch).unwrap_or(&gateway.key)))
+        .unwrap_or_default();
     format!("inuse-verify envelope.bin --receipt receipt.bin --key {key} --log-key '{log_key}'")
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn kind(lang: Lang, kind: &str) -> String {
         "window" => lang.pick("窗口", "window").to_owned(),
         "manifest" => lang.pick("监测清单", "manifest").to_owned(),
         "outage" => lang.pick("中断声明", "outage").to_owned(),
+        "rotate" => lang.pick("换钥", "key rotation").to_owned(),
         "label" => lang.pick("说明", "label").to_owned(),
         other => other.to_owned(),
     }
@@ -69,6 +70,10 @@ pub(crate) fn finding(lang: Lang, finding: Finding) -> &'static str {
         Finding::LateLabel => lang.pick(
             "说明晚于所述时段结束 24 小时以上才收到",
             "received more than 24 hours after the end of what it is about",
+        ),
+        Finding::RotationAside => lang.pick(
+            "换钥不在证据链的末端，密钥未更换",
+            "a key rotation that does not follow the chain's head: the key stays",
         ),
     }
 }

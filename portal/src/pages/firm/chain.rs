@@ -184,6 +184,7 @@ impl ChainPart {
                 (w.windows, chain.windows),
                 (w.outages, chain.outages),
                 (w.labels, chain.labels),
+                (w.rotations, chain.rotations),
                 (w.manifests, chain.manifests),
                 (w.others, chain.others),
                 (w.conflicts, u64::from(firm.forks())),
@@ -213,9 +214,11 @@ fn gateway_part(page: &Page, firm: &Firm, gateway: &Gateway) -> GatewayPart {
     GatewayPart {
         id: gateway.agent.to_string(),
         about: format!(
-            "{} · kid {} · {} {}",
+            "{} · kid {} · {} {} · {} {}",
             gateway.hostname,
             gateway.kid,
+            w.epoch,
+            gateway.epoch,
             w.enrolled,
             minute(gateway.enrolled_ms, firm.offset_minutes())
         ),
