@@ -8,12 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use collectors::manifest::Manifest;
 use daemon::files;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use proof::{AgentId, SigningKey};
+use proof::payload::manifest_hash;
+use proof::{AgentId, SigningKey, Words};
+use prost::Message as _;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -23,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
+use crate::hardware;
 use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
 /// How long the whole exchange may take.
@@ -40,6 +44,8 @@ pub struct Enrolment {
     pub kid: proof::Kid,
     /// The project it belongs to.
     pub project: String,
+    /// The six words of its key: firm and city compare them, and only then does what it sends decide anything.
+    pub words: Words,
 }
 
 /// Why enrolment did not happen. Nothing but a made key is left behind.
@@ -98,6 +104,8 @@ struct Asked<'a> {
     csr: String,
     pop: String,
     hostname: String,
+    hardware: String,
+    manifest: String,
 }
 
 #[derive(Deserialize)]
@@ -126,11 +134,18 @@ struct Refused {
 
 /// Enrols this gateway with a one-time token at `server` (host:port) and writes what it got into `state_dir`.
 ///
+/// What the hardware says it is and, where there is one already, the manifest's hash go with it into the log.
+///
 /// Run again after a lost answer, it asks with the same keys and the same id: they are kept until it succeeds.
 ///
 /// # Errors
 /// [`EnrolError`].
-pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolment, EnrolError> {
+pub async fn enrol(
+    state_dir: &Path,
+    server: &str,
+    token: &str,
+    manifest: Option<&Manifest>,
+) -> Result<Enrolment, EnrolError> {
     let pin = pinned_authority(token).ok_or(EnrolError::Token)?;
     let file = |path: &Path, source| EnrolError::File { path: path.display().to_string(), source };
     std::fs::create_dir_all(state_dir).map_err(|error| file(state_dir, error))?;
@@ -145,9 +160,10 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
     let key = SigningKey::from_seed(&secret(KEY)?);
     let id = secret("agent.id")?;
     let agent = AgentId(id[..16].try_into().expect("a secret has 32 bytes"));
-    for name in [PROJECT_KEY, SALT] {
-        secret(name)?;
-    }
+    secret(PROJECT_KEY)?;
+    let salt = secret(SALT)?;
+    let hardware = hardware::of(Path::new("/"), agent).map(|hash| HEXLOWER.encode(&hash)).unwrap_or_default();
+    let manifest = manifest.map(|manifest| manifest_hash(&manifest.public(&salt).encode_to_vec()));
     let client = client_key(&state_dir.join("client.key"))?;
     let csr = rcgen::CertificateParams::default().serialize_request(&client)?;
     let asked = Asked {
@@ -157,6 +173,8 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
         csr: csr.pem()?,
         pop: HEXLOWER.encode(&key.sign(&possession(token, agent, csr.der()))),
         hostname: hostname(),
+        hardware: hardware.clone(),
+        manifest: manifest.map(|hash| HEXLOWER.encode(&hash)).unwrap_or_default(),
     };
     let body = serde_json::to_vec(&asked).expect("strings are JSON");
     let granted = tokio::time::timeout(LIMIT, ask(server, pin, body)).await;
@@ -179,10 +197,12 @@ pub async fn enrol(state_dir: &Path, server: &str, token: &str) -> Result<Enrolm
         broker_port: granted.broker.port,
         log_vkey: granted.log_vkey,
         server_ms: granted.server_ms,
+        hardware,
     };
     // Last, because it is what says "enrolled".
     put("enrolment.json", &serde_json::to_vec_pretty(&enrolled).expect("strings are JSON"))?;
-    Ok(Enrolment { agent, kid: key.verify_key().kid(), project: granted.project })
+    let key = key.verify_key();
+    Ok(Enrolment { agent, kid: key.kid(), project: granted.project, words: Words::of(agent, &key) })
 }
 
 /// Gives what a command made in the state directory to the directory's owner. Root asks and enrols; the service runs
@@ -377,7 +397,7 @@ mod tests {
         drop(listener);
         let dir = tempfile::tempdir().unwrap();
         let half = BASE32_NOPAD.encode(&[1; 16]).to_ascii_lowercase();
-        let error = enrol(dir.path(), &server, &format!("inuse1-{half}-{half}")).await.unwrap_err();
+        let error = enrol(dir.path(), &server, &format!("inuse1-{half}-{half}"), None).await.unwrap_err();
         assert!(error.to_string().contains(&server), "{error}");
         assert!(!dir.path().join("enrolment.json").exists());
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daemon::files;
-use proof::AgentId;
+use data_encoding::HEXLOWER;
 use proof::pseudonym::PseudonymKey;
+use proof::{AgentId, Words};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::BrokerAddress;
+use crate::hardware;
 use crate::keys::Keys;
 
 /// What `enrolment.json` holds: the server's answer, without secrets.
@@ -26,6 +28,9 @@ pub(crate) struct Enrolled {
     pub(crate) broker_port: u16,
     pub(crate) log_vkey: String,
     pub(crate) server_ms: i64,
+    /// Hash of what the hardware said it was, hex; empty where nothing did.
+    #[serde(default)]
+    pub(crate) hardware: String,
 }
 
 /// Keys and certificates of an enrolled gateway.
@@ -39,6 +44,10 @@ pub struct Identity {
     pub broker: BrokerAddress,
     /// Verifier key of the log, pinned at enrolment.
     pub log_vkey: String,
+    /// The six words of the key as it was enrolled, for firm and city to compare.
+    pub words: Words,
+    /// Whether the hardware is what it was at enrolment; `None` where it said nothing, then or now.
+    pub same_hardware: Option<bool>,
     /// What it signs with, by epoch.
     pub keys: Keys,
     pub(crate) pseudonyms: PseudonymKey,
@@ -90,9 +99,17 @@ impl Identity {
             let path = state_dir.join(name);
             files::secret(&path).map_err(|error| wrong(&path, error))
         };
+        let keys = Keys::load(state_dir, enrolled.epoch).map_err(|(path, error)| wrong(&path, error))?;
+        let lost = || wrong(&path, invalid("no key of the epoch of enrolment"));
+        let first = keys.public(enrolled.epoch).ok_or_else(lost)?;
+        let hardware = hardware::of(Path::new("/"), agent).map(|hash| HEXLOWER.encode(&hash));
+        let same_hardware =
+            hardware.filter(|_| !enrolled.hardware.is_empty()).map(|now| now == enrolled.hardware);
         Ok(Self {
             agent,
-            keys: Keys::load(state_dir, enrolled.epoch).map_err(|(path, error)| wrong(&path, error))?,
+            words: Words::of(agent, &first),
+            same_hardware,
+            keys,
             project: enrolled.project,
             broker: BrokerAddress { host: enrolled.broker_host, port: enrolled.broker_port },
             log_vkey: enrolled.log_vkey,

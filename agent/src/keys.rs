@@ -8,8 +8,8 @@
 //! Each step is on the medium before the next, and what a crash leaves after any of them goes on at the next start:
 //!
 //! 1. The new key's file. Alone it means nothing: the wish is still there, and takes this very key again.
-//! 2. The `rotate` entry, and in the same transaction of the store the epoch that begins after it ([`ROTATED`]).
-//! 3. `rotations.json`. The next start makes it good from the store ([`Keys::follow`]).
+//! 2. The `rotate` entry, and in the same transaction of the store the epoch that begins after it (`ROTATED`).
+//! 3. `rotations.json`. The next start makes it good from the store (`Keys::follow`).
 //! 4. The old key's file goes, when the entry has its receipt. Until then whatever was not signed yet is signed by the key
 //!    of its own epoch, and a store that loses the entry takes the old key up again.
 

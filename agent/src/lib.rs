@@ -23,6 +23,7 @@ mod collecting;
 pub mod config;
 pub mod diag;
 mod enrol;
+mod hardware;
 mod identity;
 pub mod keys;
 mod layout;

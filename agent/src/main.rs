@@ -359,11 +359,13 @@ async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -
         }
         token => token.to_owned(),
     };
-    let enrolment = agent::enrol(&config.state_dir, server, token.trim()).await?;
+    let enrolment = agent::enrol(&config.state_dir, server, token.trim(), Some(&manifest)).await?;
     agent::give_to_owner(&config.state_dir)?;
     print::out(&format!(
-        "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n",
-        enrolment.agent, enrolment.kid, enrolment.project
+        "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n  words:   {}\n\
+         Firm and city compare these six words and confirm them; before both have, what this gateway sends is \
+         recorded and decides nothing.\n",
+        enrolment.agent, enrolment.kid, enrolment.project, enrolment.words
     ))?;
     Ok(Exit::Ok)
 }

@@ -30,8 +30,9 @@ pub(crate) fn err(text: &str) -> std::io::Result<()> {
 pub(crate) fn checked(config: &AgentConfig, manifest: &Manifest, identity: &Identity) -> String {
     let broker = config.broker.as_ref().unwrap_or(&identity.broker);
     let mut text = format!(
-        "agent:    {}\nproject:  {}\nbroker:   {}:{}\nstate:    {}\nraw kept: up to {} MiB\n",
+        "agent:    {}\nwords:    {}\nproject:  {}\nbroker:   {}:{}\nstate:    {}\nraw kept: up to {} MiB\n",
         identity.agent,
+        identity.words,
         identity.project,
         broker.host,
         broker.port,
@@ -67,6 +68,12 @@ pub(crate) fn status(status: &Status) -> String {
         status.project,
         if status.healthy { "healthy" } else { "NOT healthy" }
     );
+    if !status.words.is_empty() {
+        push(&mut text, format_args!("  words {}\n", status.words));
+    }
+    if status.same_hardware == Some(false) {
+        text.push_str("  the hardware is NOT what it was at enrolment\n");
+    }
     for source in &status.sources {
         push(&mut text, format_args!("  {}\n", source_line(source, status.now_ms)));
     }

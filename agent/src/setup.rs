@@ -120,7 +120,7 @@ impl Setup {
             console.say(&format!("已写入 {path}"), &format!("wrote {path}"))?;
         }
         let (config, manifest) = AgentConfig::load(&self.config)?;
-        let enrolled = enrol(console, &config).await?;
+        let enrolled = enrol(console, &config, Some(&manifest)).await?;
         self.as_the_service(console, &config).await?;
         let proved = if enrolled { self.prove(console, &config).await? } else { None };
         let record = Record {
@@ -386,7 +386,11 @@ async fn state_dir(console: &mut Console, existing: &Existing, dir: &Path) -> an
         .await
 }
 
-async fn enrol(console: &mut Console, config: &AgentConfig) -> anyhow::Result<bool> {
+async fn enrol(
+    console: &mut Console,
+    config: &AgentConfig,
+    manifest: Option<&collectors::manifest::Manifest>,
+) -> anyhow::Result<bool> {
     match Identity::load(&config.state_dir) {
         Ok(identity) => {
             let agent = identity.agent;
@@ -434,13 +438,18 @@ async fn enrol(console: &mut Console, config: &AgentConfig) -> anyhow::Result<bo
                 },
             )
             .await?;
-        match crate::enrol(&config.state_dir, &server, &token).await {
+        match crate::enrol(&config.state_dir, &server, &token, manifest).await {
             Ok(enrolment) => {
                 crate::enrol::give_to_owner(&config.state_dir)?;
                 let (agent, project) = (enrolment.agent, enrolment.project);
                 console.say(
                     &format!("已入网：{agent}，项目 {project}"),
                     &format!("enrolled: {agent} of {project}"),
+                )?;
+                let words = enrolment.words;
+                console.say(
+                    &format!("六字指纹：{}。请企业代表与城市平台各自核对并确认；两方确认之前，证据只接收、不计入", words.zh()),
+                    &format!("six words: {}. Firm and city compare and confirm them; before both have, evidence is recorded and decides nothing", words.en()),
                 )?;
                 return Ok(true);
             }

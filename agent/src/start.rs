@@ -26,7 +26,7 @@ use crate::config::AgentConfig;
 use crate::identity::{Identity, IdentityError};
 use crate::layout::{Layout, PlacedRange};
 use crate::recorder::{Pending, Recorder, Silence};
-use crate::status::{self, Shared, SourceStatus, Teller};
+use crate::status::{self, Shared, SourceStatus, Teller, Who};
 use crate::uplink::Uplink;
 use crate::watchdog;
 
@@ -157,8 +157,7 @@ impl Agent {
         tasks.spawn("uplink", uplink.run(woken));
         let ended = CancellationToken::new();
         let teller = Teller {
-            agent: self.identity.agent.to_string(),
-            project: self.identity.project.clone(),
+            who: Who::from(&*self.identity),
             shared: Arc::clone(&self.shared),
             buffer: self.buffer.clone(),
             clock: Arc::clone(&self.clock),

@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::Identity;
 use crate::watchdog::SLACK;
 
 /// The name of the socket in the state folder.
@@ -29,6 +30,12 @@ pub struct Status {
     pub agent: String,
     /// The firm's project.
     pub project: String,
+    /// The six words of the key, Chinese and English: what firm and city compare.
+    #[serde(default)]
+    pub words: String,
+    /// Whether the hardware is what it was at enrolment; `None` where it said nothing, then or now.
+    #[serde(default)]
+    pub same_hardware: Option<bool>,
     /// When this was told.
     pub now_ms: i64,
     /// Every source is fresh, the broker is connected, nothing is refused and the disk has room.
@@ -298,7 +305,7 @@ impl Shared {
         self.lock().skew_ms
     }
 
-    fn snapshot(&self, agent: String, project: String, now_ms: i64, buffer: BufferStatus) -> Status {
+    fn snapshot(&self, who: Who, now_ms: i64, buffer: BufferStatus) -> Status {
         let inner = self.lock();
         let mut sources = inner.sources.clone();
         for source in &mut sources {
@@ -315,14 +322,45 @@ impl Shared {
             && buffer.full_since_ms.is_none()
             && sources.iter().all(|source| source.fresh);
         let (pid, skew_ms) = (std::process::id(), inner.skew_ms);
-        Status { pid, agent, project, now_ms, healthy, sources, link, buffer, skew_ms }
+        Status {
+            pid,
+            agent: who.agent,
+            project: who.project,
+            words: who.words,
+            same_hardware: who.same_hardware,
+            now_ms,
+            healthy,
+            sources,
+            link,
+            buffer,
+            skew_ms,
+        }
+    }
+}
+
+/// Whose status it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Who {
+    agent: String,
+    project: String,
+    words: String,
+    same_hardware: Option<bool>,
+}
+
+impl From<&Identity> for Who {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            agent: identity.agent.to_string(),
+            project: identity.project.clone(),
+            words: identity.words.to_string(),
+            same_hardware: identity.same_hardware,
+        }
     }
 }
 
 /// What the socket needs to answer.
 pub(crate) struct Teller {
-    pub(crate) agent: String,
-    pub(crate) project: String,
+    pub(crate) who: Who,
     pub(crate) shared: Arc<Shared>,
     pub(crate) buffer: buffer::Handle,
     pub(crate) clock: Arc<dyn Clock>,
@@ -342,7 +380,7 @@ impl Teller {
             full_since_ms: health.full_since_ms,
         };
         let now_ms = self.clock.stamp().wall_ms;
-        Ok(self.shared.snapshot(self.agent.clone(), self.project.clone(), now_ms, buffer))
+        Ok(self.shared.snapshot(self.who.clone(), now_ms, buffer))
     }
 
     /// Answers one request a connection until `stop`: `status` or `log <rules>` with one JSON object, and what
@@ -489,7 +527,7 @@ mod tests {
         let source = SourceStatus { index: 1, name: "oven".to_owned(), ..SourceStatus::default() };
         let shared = Shared::new(vec![source], "broker:8883".to_owned(), Duration::from_secs(60));
         let told = || {
-            let status = shared.snapshot(String::new(), String::new(), 10_000, BufferStatus::default());
+            let status = shared.snapshot(Who::default(), 10_000, BufferStatus::default());
             let source = &status.sources[0];
             (source.failing.clone(), source.retry_ms)
         };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use daemon::Stopwatch;
 use ingester::{Intake, Message};
-use ledger::{LogKey, NewAgent, Sqlite, Store as _};
+use ledger::{LogKey, NewAgent, NewToken, Sqlite, Store as _};
 use proof::envelope::{MANIFEST, WINDOW};
 use proof::payload::{Header, encode_manifest, manifest_hash};
 use proof::{AgentId, Answer, EntryId, Envelope, Parcel, SigningKey, WINDOW_MS, wire};
@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut gateways: Vec<_> = (1..=GATEWAYS).map(Gateway::new).collect();
     for gateway in &gateways {
         let token = [gateway.id.0[0]; 32];
-        ledger.add_token(token, "firm", START + 1)?;
-        let agent = NewAgent { id: gateway.id, key: gateway.key.verify_key(), hostname: String::new() };
+        ledger.add_token(token, &NewToken::of("firm", START + 1))?;
+        let agent = NewAgent::of(gateway.id, gateway.key.verify_key(), "");
         ledger.enrol(token, &agent, START)??;
     }
     let rounds = BATCHES * BATCH / gateways.len();

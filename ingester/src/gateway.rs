@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use ledger::{LogKey, NewAgent, Sqlite, Store as _};
+use ledger::{LogKey, NewAgent, NewToken, Sqlite, Store as _};
 use proof::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
 use proof::log::check_receipt;
 use proof::payload::{Header, encode_manifest, manifest_hash};
@@ -141,8 +141,8 @@ impl City {
         let mut ledger = Sqlite::open(&folder.path().join("ledger.db"), log_key()).unwrap();
         for gateway in gateways {
             let token = [gateway.id.0[0]; 32];
-            ledger.add_token(token, "firm", START + 1).unwrap();
-            let agent = NewAgent { id: gateway.id, key: gateway.key().verify_key(), hostname: String::new() };
+            ledger.add_token(token, &NewToken::of("firm", START + 1)).unwrap();
+            let agent = NewAgent::of(gateway.id, gateway.key().verify_key(), "");
             ledger.enrol(token, &agent, START).unwrap().unwrap();
         }
         Self { ledger, intake: Intake::default(), folder }

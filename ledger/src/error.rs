@@ -33,6 +33,12 @@ pub enum LedgerError {
         /// Verifier key of the configured log key.
         given: String,
     },
+    /// What was to be put into the log is outside its bounds.
+    #[error("cannot stand in the log: {0}")]
+    Act(String),
+    /// The operating system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(String),
     /// The thread that owns the ledger has ended.
     #[error("ledger is closed")]
     Closed,

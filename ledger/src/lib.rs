@@ -31,11 +31,12 @@ mod tree;
 pub use error::LedgerError;
 pub use finding::Finding;
 pub use log_key::{LogKey, LogKeyError};
-pub use owner::{Ledger, Owner};
+pub use owner::{Ledger, Owner, WeakLedger};
 pub use readers::Readers;
 pub use sqlite::{Reader, Sqlite};
 pub use store::{
-    Agent, AgentKey, Checkpoint, Entry, Head, ManifestDigest, NewAgent, NewEntry, NewRefusal, Presence,
-    Project, Read, Receipted, RefusalCount, Revoked, Store, TokenHash, TokenRefused,
+    Agent, AgentKey, Checkpoint, Confirmed, Entry, Head, ManifestDigest, NewAgent, NewConfirmation, NewEntry,
+    NewRefusal, NewToken, Presence, Project, Read, Receipted, Recorded, RefusalCount, Revoked, Shown, Store,
+    TokenHash, TokenRefused,
 };
 pub use tiles::Resource;

@@ -17,6 +17,12 @@ pub struct Ledger {
     work: mpsc::Sender<Work>,
 }
 
+/// A handle that does not keep the owner alive.
+#[derive(Clone)]
+pub struct WeakLedger {
+    work: mpsc::WeakSender<Work>,
+}
+
 /// The owning thread, to be joined at the end.
 pub struct Owner(JoinHandle<()>);
 
@@ -48,6 +54,34 @@ impl Ledger {
         });
         self.work.send(work).await.map_err(|_| LedgerError::Closed)?;
         answered.await.map_err(|_| LedgerError::Closed)?
+    }
+}
+
+impl Ledger {
+    /// A handle for who may be there longer than the ledger.
+    pub fn weak(&self) -> WeakLedger {
+        WeakLedger { work: self.work.downgrade() }
+    }
+}
+
+impl WeakLedger {
+    /// As [`Ledger::run`], from a thread that may block.
+    ///
+    /// # Errors
+    /// What the verb answers, or [`LedgerError::Closed`] when the ledger is closed.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let work = self.work.upgrade().ok_or(LedgerError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let asked: Work = Box::new(move |store| {
+            // Nobody may be waiting any more; what was asked is done all the same.
+            drop(answer.send(verb(store)));
+        });
+        work.blocking_send(asked).map_err(|_| LedgerError::Closed)?;
+        drop(work);
+        answered.blocking_recv().map_err(|_| LedgerError::Closed)?
     }
 }
 

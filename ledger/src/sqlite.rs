@@ -1,5 +1,6 @@
 //! The ledger in one SQLite file: WAL, `synchronous=FULL`, one transaction a verb.
 
+mod acts;
 mod agents;
 mod append;
 mod keys;
@@ -19,11 +20,12 @@ pub use self::reader::Reader;
 use self::reader::StoredHashes;
 use crate::error::Doing as _;
 use crate::store::{
-    Agent, NewAgent, NewEntry, NewRefusal, Presence, Read, Receipted, Store, TokenHash, TokenRefused,
+    Agent, NewAgent, NewConfirmation, NewEntry, NewRefusal, NewToken, Presence, Read, Receipted, Store,
+    TokenHash, TokenRefused,
 };
 use crate::tree::Tree;
 use crate::{LedgerError, LogKey};
-use proof::AgentId;
+use proof::{AgentId, Deed, Kid, wire};
 
 /// Longest wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -159,14 +161,35 @@ impl Store for Sqlite {
         &self.reader
     }
 
-    fn add_token(&mut self, token: TokenHash, project: &str, expires_ms: i64) -> Result<(), LedgerError> {
+    fn add_token(&mut self, token: TokenHash, new: &NewToken) -> Result<(), LedgerError> {
+        let replaces = new.replaces.as_ref();
         self.reader
             .connection
             .execute(
-                "INSERT INTO tokens (hash, project, expires_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                params![token, project, expires_ms],
+                "INSERT INTO tokens (hash, project, expires_ms, installer, replaces, reason)
+                 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                params![
+                    token,
+                    new.project,
+                    new.expires_ms,
+                    new.installer,
+                    replaces.map(|(agent, _)| agent.0),
+                    replaces.map_or("", |(_, reason)| reason),
+                ],
             )
             .doing("store a token")
+            .map(drop)
+    }
+
+    fn set_firm_code(&mut self, code: TokenHash, project: &str, expires_ms: i64) -> Result<(), LedgerError> {
+        self.reader
+            .connection
+            .execute(
+                "INSERT INTO firm_codes (project, hash, expires_ms) VALUES (?, ?, ?)
+                 ON CONFLICT (project) DO UPDATE SET hash = excluded.hash, expires_ms = excluded.expires_ms",
+                params![project, code, expires_ms],
+            )
+            .doing("store a firm's code")
             .map(drop)
     }
 
@@ -176,25 +199,62 @@ impl Store for Sqlite {
         agent: &NewAgent,
         now_ms: i64,
     ) -> Result<Result<Agent, TokenRefused>, LedgerError> {
-        let transaction = self.transaction("begin an enrolment")?;
-        if let Err(refused) = agents::enrol(&transaction, token, agent, now_ms)? {
+        let mut refused = None;
+        self.act(now_ms, |transaction| match agents::enrol(transaction, token, agent, now_ms)? {
+            Ok(None) => Ok(None),
+            Ok(Some(enrol)) => {
+                let deed = (agent.key.kid(), Deed::Enrol(agent.id, enrol));
+                Ok(Some(deed))
+            }
+            Err(why) => {
+                refused = Some(why);
+                Ok(None)
+            }
+        })?;
+        if let Some(refused) = refused {
             return Ok(Err(refused));
         }
-        transaction.commit().doing("commit an enrolment")?;
         let enrolled = self.reader.agent(agent.id)?;
         Ok(Ok(enrolled.ok_or_else(|| LedgerError::Damaged("an enrolled agent is gone".to_owned()))?))
     }
 
     fn revoke(&mut self, agent: AgentId, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
-        self.reader
-            .connection
-            .execute(
-                "UPDATE agents SET revoked_ms = coalesce(revoked_ms, ?), revoked_reason = coalesce(revoked_reason, ?)
-                 WHERE id = ?",
-                params![now_ms, reason, agent.0],
-            )
-            .doing("revoke an agent")
-            .map(|changed| changed == 1)
+        let Some(known) = self.reader.agent(agent)? else { return Ok(false) };
+        let (kid, key) = (known.kid, known.key.to_bytes().to_vec());
+        self.act(now_ms, |transaction| {
+                let changed = transaction
+                    .execute(
+                        "UPDATE agents SET revoked_ms = ?, revoked_reason = ? WHERE id = ? AND revoked_ms IS NULL",
+                        params![now_ms, reason, agent.0],
+                    )
+                    .doing("revoke an agent")?;
+                if changed == 0 {
+                    return Ok(None);
+                }
+                let from_seq = reader::head_of(transaction, agent)?.seq + 1;
+                let revoke = wire::Revoke { key, from_seq, reason: reason.to_owned() };
+                Ok(Some((kid, Deed::Revoke(agent, revoke))))
+            })?;
+        Ok(true)
+    }
+
+    fn confirm(&mut self, new: &NewConfirmation, now_ms: i64) -> Result<bool, LedgerError> {
+        let mut known = false;
+        self.act(now_ms, |transaction| {
+            let confirmed = agents::confirm(transaction, new, now_ms)?;
+            known = confirmed.is_some();
+            if confirmed != Some(true) {
+                return Ok(None);
+            }
+            let (key, party) = (new.key.to_bytes().to_vec(), new.party.into());
+            let deed = Deed::Confirm(new.agent, wire::Confirm { key, party, name: new.name.clone() });
+            Ok(Some((new.key.kid(), deed)))
+        })?;
+        Ok(known)
+    }
+
+    fn beacon(&mut self, now_ms: i64) -> Result<(), LedgerError> {
+        self.act(now_ms, |_| Ok(Some((Kid([0; 8]), Deed::Beacon))))
     }
 
     fn append(&mut self, batch: &[NewEntry], now_ms: i64) -> Result<Vec<Receipted>, LedgerError> {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proof::log::Outcome;
 use proof::wire;
-use proof::{AgentId, EntryId, Kid, VerifyKey};
+use proof::{Act, AgentId, EntryId, Kid, Party, VerifyKey};
 
 use crate::{Finding, LedgerError};
 
@@ -27,6 +27,79 @@ pub struct NewAgent {
     pub key: VerifyKey,
     /// What the gateway calls itself, for people.
     pub hostname: String,
+    /// What it shows of itself.
+    pub shown: Shown,
+}
+
+impl NewAgent {
+    /// An agent that shows nothing of itself but its key.
+    pub fn of(id: AgentId, key: VerifyKey, hostname: &str) -> Self {
+        Self { id, key, hostname: hostname.to_owned(), shown: Shown::default() }
+    }
+}
+
+/// What a gateway shows of itself as it enrols, as far as it can. All of it goes into the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Hash of what the hardware says it is.
+    pub hardware: Option<[u8; 32]>,
+    /// Its manifest, where it has one already.
+    pub manifest: Option<ManifestDigest>,
+    /// Hash of what was found of the time before.
+    pub baseline: Option<[u8; 32]>,
+}
+
+/// A token as it is given out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewToken {
+    /// The project.
+    pub project: String,
+    /// Good until, server's Unix milliseconds.
+    pub expires_ms: i64,
+    /// Who is to install the gateway, for people.
+    pub installer: String,
+    /// The gateway in whose place the new one comes, and why.
+    pub replaces: Option<(AgentId, String)>,
+}
+
+impl NewToken {
+    /// For whoever installs a gateway, in nobody's place.
+    pub fn of(project: &str, expires_ms: i64) -> Self {
+        Self { project: project.to_owned(), expires_ms, ..Self::default() }
+    }
+}
+
+/// Somebody who has compared the words of a gateway's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Server's Unix milliseconds.
+    pub at_ms: i64,
+    /// The person.
+    pub name: String,
+}
+
+/// A confirmation to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConfirmation {
+    /// The gateway.
+    pub agent: AgentId,
+    /// The key that it was enrolled with, whose words were compared.
+    pub key: VerifyKey,
+    /// For whom.
+    pub party: Party,
+    /// The person.
+    pub name: String,
+}
+
+/// An act of the log's owner, as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Place in the log, from 0.
+    pub index: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What it says.
+    pub act: Act,
 }
 
 /// An enrolled agent.
@@ -38,7 +111,9 @@ pub struct Agent {
     pub project: String,
     /// The public key of the current epoch.
     pub key: VerifyKey,
-    /// First 8 bytes of SHA-256 of that key.
+    /// The public key that it was enrolled with: its six words are those that were compared.
+    pub enrolled_key: VerifyKey,
+    /// First 8 bytes of SHA-256 of that of the current epoch.
     pub kid: Kid,
     /// Key epoch, from 1.
     pub epoch: u32,
@@ -46,12 +121,23 @@ pub struct Agent {
     pub enrolled_ms: i64,
     /// What the gateway calls itself.
     pub hostname: String,
+    /// Who has confirmed its key for the firm.
+    pub firm: Option<Confirmed>,
+    /// Who has confirmed its key for the city.
+    pub city: Option<Confirmed>,
     /// Set when its key is no longer believed.
     pub revoked: Option<Revoked>,
     /// Where its chain stands.
     pub head: Head,
     /// Its last status or last will, where one was seen.
     pub presence: Option<Presence>,
+}
+
+impl Agent {
+    /// Whether both have confirmed its key. What an unconfirmed gateway sends is recorded and decides nothing.
+    pub const fn is_confirmed(&self) -> bool {
+        self.firm.is_some() && self.city.is_some()
+    }
 }
 
 /// A key of an agent.
@@ -321,6 +407,12 @@ pub trait Read {
     /// Returns `count` log entries as they were hashed, from this place in the log on; fewer at its end.
     fn log_entries(&self, first: u64, count: u16) -> Result<Vec<Vec<u8>>, LedgerError>;
 
+    /// Returns the acts about an agent, in the order of the log.
+    fn acts(&self, agent: AgentId) -> Result<Vec<Recorded>, LedgerError>;
+
+    /// Returns the project that a firm's code is of, while it is good.
+    fn project_of(&self, code: TokenHash, now_ms: i64) -> Result<Option<String>, LedgerError>;
+
     /// Returns what was refused, and how often.
     fn refusals(&self) -> Result<Vec<RefusalCount>, LedgerError>;
 }
@@ -331,9 +423,12 @@ pub trait Store: Send {
     fn read(&self) -> &dyn Read;
 
     /// Gives out a one-time token for a project.
-    fn add_token(&mut self, token: TokenHash, project: &str, expires_ms: i64) -> Result<(), LedgerError>;
+    fn add_token(&mut self, token: TokenHash, new: &NewToken) -> Result<(), LedgerError>;
 
-    /// Takes the token and enrols the agent, or does neither. Asking again for the same agent, key and token
+    /// Gives out the code by which a firm confirms its gateways; an older one is good no longer.
+    fn set_firm_code(&mut self, code: TokenHash, project: &str, expires_ms: i64) -> Result<(), LedgerError>;
+
+    /// Takes the token, enrols the agent and says so in the log, or does nothing of it. Asking again for the same agent, key and token
     /// returns the same agent: the answer may have been lost.
     fn enrol(
         &mut self,
@@ -342,7 +437,15 @@ pub trait Store: Send {
         now_ms: i64,
     ) -> Result<Result<Agent, TokenRefused>, LedgerError>;
 
-    /// No longer believes an agent's key. Returns whether the agent is known; the first reason stays.
+    /// Says in the log who has confirmed an agent's key. Returns whether the agent is known by that key; the first
+    /// confirmation of a party stays.
+    fn confirm(&mut self, new: &NewConfirmation, now_ms: i64) -> Result<bool, LedgerError>;
+
+    /// Puts something into the log that nobody could foretell.
+    fn beacon(&mut self, now_ms: i64) -> Result<(), LedgerError>;
+
+    /// No longer believes an agent's key, and says so in the log. Returns whether the agent is known; the first reason
+    /// stays.
     fn revoke(&mut self, agent: AgentId, reason: &str, now_ms: i64) -> Result<bool, LedgerError>;
 
     /// Records a batch, signs one checkpoint over it and returns the receipts, in the order given. An entry that is

@@ -18,7 +18,7 @@ use std::time::Duration;
 use daemon::Clock;
 use jiff::civil::Date;
 use ledger::{Agent, Entry, Readers, Receipted, RefusalCount, Resource};
-use proof::{AgentId, EntryId};
+use proof::{AgentId, EntryId, Words};
 use scorer::{Calendar, Profile, Project, assess};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -110,8 +110,10 @@ impl Board {
             if entries.is_empty() {
                 break agents;
             }
+            // What an unconfirmed gateway sends decides nothing; when it is confirmed, its project gets another board.
+            let confirmed = agents.iter().filter(|agent| agent.is_confirmed());
             let owners: BTreeMap<AgentId, &str> =
-                agents.iter().map(|agent| (agent.id, agent.project.as_str())).collect();
+                confirmed.map(|agent| (agent.id, agent.project.as_str())).collect();
             for entry in &entries {
                 folded.next = entry.index + 1;
                 if let Some(firm) = self.fold(&mut folded, &owners, entry) {
@@ -237,6 +239,7 @@ fn unharmed<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
+    let by = |party: &Option<ledger::Confirmed>| party.as_ref().map(|by| (by.name.clone(), by.at_ms));
     Gateway {
         agent: agent.id,
         hostname: agent.hostname.clone(),
@@ -245,6 +248,9 @@ fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
         earlier: BTreeMap::new(),
         kid: agent.kid,
         enrolled_ms: agent.enrolled_ms,
+        words: Words::of(agent.id, &agent.enrolled_key),
+        firm: by(&agent.firm),
+        city: by(&agent.city),
         online: agent.presence.as_ref().map(|presence| presence.online),
         last_recv_ms: fold.last_recv_ms(agent.id),
         seq: agent.head.seq,

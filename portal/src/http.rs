@@ -1,7 +1,8 @@
 //! From request to page: addresses, bounds, headers. The only file that knows HTTP.
 //!
 //! Every answer carries a content policy that allows our own style and script and nothing else. Nothing a request
-//! says is believed before it was checked: names and numbers are bounded, queries are counted, bodies are not read.
+//! says is believed before it was checked: names and numbers are bounded, queries are counted, and the only body that
+//! is read is a short form.
 
 mod visit;
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{FormRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Form, Path, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -26,11 +27,16 @@ use prost::Message as _;
 
 use crate::api;
 use crate::figures;
-use crate::pages::{DayPage, EntryAsked, EntryPage, FirmPage, Given, Known, ListPage, OpeningPage};
-use crate::source::{Firm, Source};
+use crate::pages::{
+    ConfirmPage, DayPage, EntryAsked, EntryPage, FirmPage, Given, Known, ListPage, OpeningPage,
+};
+use crate::source::{Firm, Source, Typed};
 use visit::{Answer, Asked, Refused, Shared, Visit};
 
 pub(crate) use visit::Wishes;
+
+/// Longest form that is read, bytes.
+const MAX_FORM: usize = 4 * 1024;
 
 const STYLE: &str = include_str!("../assets/inuse.css");
 const SCRIPT: &str = include_str!("../assets/inuse.js");
@@ -51,6 +57,7 @@ pub fn router(source: Arc<dyn Source>) -> Router {
         .route("/opening", get(opening))
         // As codes write it, whose letters are capitals.
         .route("/OPENING/{text}", get(opening_of_code))
+        .route("/confirm", get(confirm).post(confirmed).layer(DefaultBodyLimit::max(MAX_FORM)))
         .route("/api/firms", get(api_firms))
         .route("/api/firms/{id}", get(api_firm))
         .route("/log/{*path}", get(resource))
@@ -159,6 +166,20 @@ async fn opening(visit: Visit) -> Response {
         .answer(|source, asked| {
             let text = asked.wishes.text.clone().unwrap_or_default();
             Ok(Answer::Html(opening_page(source, asked, &text)?))
+        })
+        .await
+}
+
+async fn confirm(visit: Visit) -> Response {
+    visit.answer(|source, asked| Ok(Answer::Html(ConfirmPage::new(asked.page(source), None).render()?))).await
+}
+
+async fn confirmed(visit: Visit, form: Result<Form<Typed>, FormRejection>) -> Response {
+    visit
+        .answer(|source, asked| {
+            let Form(typed) = form.map_err(|_| Refused::NotAnAddress("form"))?;
+            let answer = source.confirm(&typed)?;
+            Ok(Answer::Html(ConfirmPage::new(asked.page(source), Some(&answer)).render()?))
         })
         .await
 }

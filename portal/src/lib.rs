@@ -6,7 +6,7 @@
 //! where they would speak of a single firm.
 //!
 //! Deliberately absent: log-in and roles (the server binds where it may be seen), scoring (that is `scorer`), storage
-//! (that is `ledger`), any answer that changes something.
+//! (that is `ledger`), any answer that changes something but one: a firm confirms its gateway's key.
 
 mod api;
 mod board;
@@ -23,8 +23,8 @@ mod words;
 pub use http::router;
 pub use lang::Lang;
 pub use source::{
-    About, ChainFacts, Cosigned, Firm, Gateway, LogFacts, MAX_DAY, Names, Said, Source, SourceError,
-    SourceStrip,
+    About, ChainFacts, Confirming, Cosigned, Firm, Gateway, LogFacts, MAX_DAY, Names, Said, Source,
+    SourceError, SourceStrip, Typed,
 };
 
 /// A firm's assessment with the versions of its rules, as `/api/firms/<id>` gives it.

@@ -1,5 +1,6 @@
 //! One file per page: plain facts in, HTML out. No page reads a store, a clock or a request.
 
+mod confirm;
 mod day;
 mod entry;
 mod firm;
@@ -14,6 +15,7 @@ use crate::figures::minute;
 use crate::page::Page;
 use crate::source::LogFacts;
 
+pub(crate) use confirm::ConfirmPage;
 pub(crate) use day::DayPage;
 pub(crate) use entry::{Asked as EntryAsked, EntryPage};
 pub(crate) use firm::FirmPage;

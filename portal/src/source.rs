@@ -9,9 +9,10 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use ledger::{Entry, Finding, Receipted, RefusalCount, Resource};
 use proof::wire::{self, SourceKind, Speaker};
-use proof::{AgentId, Cause, EntryId, Kid};
+use proof::{AgentId, Cause, EntryId, Kid, Words};
 use scorer::assessment::GapLine;
 use scorer::{Assessment, Project};
+use serde::Deserialize;
 
 use crate::chart::Hour;
 use crate::lang::Lang;
@@ -60,11 +61,53 @@ pub trait Source: Send + Sync + 'static {
     /// When the ledger cannot be read.
     fn log(&self) -> Result<LogFacts, SourceError>;
 
+    /// Confirms, for the firm whose code was typed, the gateway whose words were typed. The one answer that changes
+    /// something; a source that only shows has none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    fn confirm(&self, _typed: &Typed) -> Result<Confirming, SourceError> {
+        Ok(Confirming::NotHere)
+    }
+
     /// A resource of the log as anybody may fetch it; `None` while the log is not that long.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, SourceError>;
+}
+
+/// What a firm's representative types to confirm a gateway; unchecked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Typed {
+    /// The firm's code.
+    pub code: String,
+    /// The six words that the gateway shows.
+    pub words: String,
+    /// Who has compared them.
+    pub name: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirming {
+    /// The firm has confirmed this gateway, now or before.
+    Done {
+        /// The gateway.
+        agent: AgentId,
+        /// The firm's project id.
+        firm: String,
+    },
+    /// No name, or one that is none.
+    Name,
+    /// Unknown code, or one whose time has passed.
+    Code,
+    /// The words of none of the firm's gateways.
+    Words,
+    /// The gateway's key is believed no longer.
+    Revoked,
+    /// Nothing is confirmed here.
+    NotHere,
 }
 
 /// Most entries a day's page lists: three gateways that seal at every mark, and some.
@@ -122,6 +165,12 @@ pub struct Gateway {
     pub kid: Kid,
     /// When it was enrolled, Unix ms.
     pub enrolled_ms: i64,
+    /// The six words of the key that it was enrolled with.
+    pub words: Words,
+    /// Who has confirmed its key for the firm, and when, Unix ms.
+    pub firm: Option<(String, i64)>,
+    /// Who has confirmed its key for the city, and when, Unix ms.
+    pub city: Option<(String, i64)>,
     /// Connected, by its last status or last will; `None` before the first.
     pub online: Option<bool>,
     /// When its newest entry was received, Unix ms.
@@ -132,6 +181,13 @@ pub struct Gateway {
     pub forks: u32,
     /// Why its key is no longer believed.
     pub revoked: Option<String>,
+}
+
+impl Gateway {
+    /// Whether firm and city have both confirmed its key: before, what it sends decides nothing.
+    pub const fn is_confirmed(&self) -> bool {
+        self.firm.is_some() && self.city.is_some()
+    }
 }
 
 /// What the ledger counts for one firm.

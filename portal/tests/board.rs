@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use daemon::{Clock, Hold, Sleep, Stamp};
 use jiff::civil::date;
-use ledger::{LogKey, NewAgent, Readers, Sqlite, Store};
+use ledger::{LogKey, NewAgent, NewToken, Readers, Sqlite, Store};
 use portal::{Board, Plan, Source, SourceError};
 use proof::{AgentId, Envelope, Payload, SigningKey, wire};
 use prost::Message as _;
@@ -53,9 +53,10 @@ fn bench() -> Bench {
     let signing = SigningKey::from_seed(&[9; 32]);
     let agent = AgentId([0x5a; 16]);
     let first = date(2026, 3, 2);
-    store.add_token([3; 32], "hengtong", i64::MAX).unwrap();
-    let new = NewAgent { id: agent, key: signing.verify_key(), hostname: "gw-01".to_owned() };
+    store.add_token([3; 32], &NewToken::of("hengtong", i64::MAX)).unwrap();
+    let new = NewAgent::of(agent, signing.verify_key(), "gw-01");
     store.enrol([3; 32], &new, madeup::day_ms(first)).unwrap().unwrap();
+    madeup::confirm(&mut store, &new, madeup::day_ms(first));
     let text = include_str!("../../config/profiles/neutral.toml");
     let profile = toml::from_str::<ProfileFile>(text).unwrap().check("neutral").unwrap();
     let project = madeup::firms::project("hengtong", "恒通", "Hengtong", "城东区", agent);
@@ -72,6 +73,24 @@ fn nothing_is_shown_before_the_ledger_was_read() {
     assert_eq!(bench.board.refresh().unwrap(), 1);
     assert_eq!(bench.board.firm("hengtong").unwrap().unwrap().chain.windows, 0);
     assert!(bench.board.firm("nobody").unwrap().is_none());
+}
+
+#[test]
+fn what_an_unconfirmed_gateway_sends_is_held_and_decides_nothing() {
+    let mut bench = bench();
+    let signing = SigningKey::from_seed(&[8; 32]);
+    let agent = AgentId([0x5b; 16]);
+    bench.store.add_token([4; 32], &NewToken::of("hengtong", i64::MAX)).unwrap();
+    let new = NewAgent::of(agent, signing.verify_key(), "gw-02");
+    bench.store.enrol([4; 32], &new, madeup::day_ms(date(2026, 3, 2))).unwrap().unwrap();
+    let entries = madeup::windows::chain(agent, &signing);
+    bench.store.append(&entries, madeup::day_ms(date(2026, 3, 4))).unwrap();
+    bench.board.refresh().unwrap();
+    let firm = bench.board.firm("hengtong").unwrap().unwrap();
+    let gateway = firm.gateways.iter().find(|gateway| gateway.agent == agent).unwrap();
+    assert!(!gateway.is_confirmed());
+    assert_eq!((gateway.seq, firm.chain.windows, firm.strips.len()), (288, 0, 0));
+    assert_eq!(firm.assessment.evidence.windows, [0; 4]);
 }
 
 #[test]

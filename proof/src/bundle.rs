@@ -40,6 +40,8 @@ pub mod names {
     pub const POLICY: &str = "policy";
     /// The assessment with the versions of its rules.
     pub const VERDICT: &str = "verdict.json";
+    /// Acts of the log's owner about the gateways, each with its receipt.
+    pub const ACTS: &str = "acts/";
     /// One text a gateway: its key and when it was enrolled.
     pub const ENROLMENT: &str = "enrolment/";
     /// Signed bytes, by gateway.
@@ -54,6 +56,11 @@ pub mod names {
 /// too long for nobody to find two that begin alike.
 pub fn place(agent: AgentId, seq: u64, entry: EntryId) -> String {
     format!("{agent}/{seq:010}-{}", &entry.to_string()[..32])
+}
+
+/// What stands in the name of an act and its receipt: gateway, place in the log, and kind.
+pub fn act_place(agent: AgentId, index: u64, kind: &str) -> String {
+    format!("{agent}/{index:010}-{kind}")
 }
 
 /// A gateway's enrolment as a bundle's text has it.

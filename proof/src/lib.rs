@@ -6,6 +6,7 @@
 //! What is deliberately absent: tokio, clocks, files, network. Time and randomness come in as arguments.
 //! Everything read from outside is bounded before it is allocated, and what was signed is never encoded again.
 
+pub mod act;
 pub mod answer;
 #[cfg(feature = "bundle")]
 pub mod bundle;
@@ -41,7 +42,9 @@ pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/inuse.v1.rs"));
 }
 pub mod window;
+pub mod words;
 
+pub use act::{Act, Deed, Party};
 pub use answer::{Answer, Consistency, RefusalName};
 pub use catalogue::Cause;
 pub use envelope::{Envelope, EnvelopeError, Parcel};
@@ -51,6 +54,7 @@ pub use observation::{Kept, Observation, Quality, Reading, Record, Records, Rewr
 pub use opening::{Beside, OpenField, Opening, OpeningError, PastLeaf, PastLeaves};
 pub use payload::Payload;
 pub use window::{Sealed, Windows};
+pub use words::Words;
 
 /// Length of a window: ten minutes, a constant of inuse/v1.
 pub const WINDOW_MS: i64 = 600_000;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use daemon::Clock;
 use ledger::{Agent, AgentKey, Entry, Read as _, Reader, Readers};
 use portal::Source as _;
-use proof::bundle::{Enrolment, Rotated, Writer, names, place};
+use proof::bundle::{Enrolment, Rotated, Writer, act_place, names, place};
 use proof::envelope::ROTATE;
 use proof::log::receipt_text;
 use proof::policy::Policy;
@@ -122,6 +122,9 @@ impl Contents<'_> {
         let openings = self.opened(&agents)?;
         let mut bundle = Writer::new(BufWriter::new(file));
         bundle.add(names::README, README.as_bytes())?;
+        for agent in agents.values() {
+            self.acts(agent, &mut bundle)?;
+        }
         for (name, agent) in &agents {
             let enrolment = self.enrolment(agent)?;
             bundle.add(&format!("{}{name}", names::ENROLMENT), enrolment.text().as_bytes())?;
@@ -146,6 +149,19 @@ impl Contents<'_> {
         let file = bundle.end(sign)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.sync_all()?;
         Ok(Made { envelopes: receipts.len(), openings: openings.len(), bytes: file.metadata()?.len() })
+    }
+
+    /// What stands in the log about a gateway: that it enrolled, who confirmed it, that it was revoked.
+    fn acts(&self, agent: &Agent, bundle: &mut Writer<impl std::io::Write>) -> anyhow::Result<()> {
+        for recorded in self.reader.acts(agent.id)? {
+            if recorded.index >= self.checkpoint.0 {
+                continue;
+            }
+            let name = format!("{}{}", names::ACTS, act_place(agent.id, recorded.index, recorded.act.kind()));
+            bundle.add(&format!("{name}.act"), &recorded.bytes)?;
+            bundle.add(&format!("{name}.tlog-proof"), self.receipt(recorded.act.id())?.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// How a gateway was enrolled, and the keys that took over by entries that are in the bundle.

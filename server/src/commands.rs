@@ -5,18 +5,26 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 use daemon::config::Complaints;
 use daemon::{Clock, SystemClock};
-use ledger::{Read as _, Reader, Sqlite, Store as _};
+use ledger::{Agent, NewToken, Read as _, Reader, Sqlite, Store as _};
 use proof::AgentId;
+use proof::act::MAX_TEXT;
 
 use crate::ca::Ca;
 use crate::compose::LEDGER;
 use crate::config::ServerConfig;
+use crate::confirm::{self, Refused};
 use crate::projects::{self, Bound, Rules};
-use crate::token::{self, Token};
+use crate::token::{self, FirmCode, Token};
 use crate::{log_key, pages};
 
-/// Longest reason of a revocation, characters.
-const MAX_REASON: usize = 200;
+/// For whom a token is given out, beside the firm.
+#[derive(Debug, Clone, Default)]
+pub struct Installing {
+    /// Who is to install the gateway, for everybody who reads the firm's page.
+    pub installer: String,
+    /// Id of the gateway in whose place the new one comes, and why.
+    pub replaces: Option<(String, String)>,
+}
 
 /// What [`add_project`] did.
 #[derive(Debug, Clone)]
@@ -33,12 +41,32 @@ pub struct Added {
 ///
 /// # Errors
 /// When `id` cannot name a firm, or files or ledger cannot be written.
-pub fn add_project(config: &ServerConfig, id: &str, name: &str, clock: &dyn Clock) -> anyhow::Result<Added> {
+pub fn add_project(
+    config: &ServerConfig,
+    id: &str,
+    name: &str,
+    installing: &Installing,
+    clock: &dyn Clock,
+) -> anyhow::Result<Added> {
+    let mut complaints = Complaints::about("a new token");
     if !projects::is_id(id) {
-        let mut complaints = Complaints::about("project id");
-        complaints.add("", format!("`{id}` cannot name a firm: 1 to 64 of a-z, 0-9, `-` and `_`"));
-        return Err(complaints.into());
+        complaints.add("id", format!("`{id}` cannot name a firm: 1 to 64 of a-z, 0-9, `-` and `_`"));
     }
+    let short = |text: &str| text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control);
+    if !short(&installing.installer) {
+        complaints.add("--installer", format!("it has more than {MAX_TEXT} characters, or line ends"));
+    }
+    let mut replaces = None;
+    if let Some((agent, reason)) = &installing.replaces {
+        match agent.parse::<AgentId>() {
+            Ok(agent) => replaces = Some((agent, reason.trim().to_owned())),
+            Err(error) => complaints.add("--replaces", format!("`{agent}`: {error}")),
+        }
+        if reason.trim().is_empty() || !short(reason) {
+            complaints.add("--reason", format!("a reason has 1 to {MAX_TEXT} characters, without line ends"));
+        }
+    }
+    let installer = complaints.or(installing.installer.trim().to_owned())?;
     let data = &config.data;
     std::fs::create_dir_all(data).with_context(|| format!("could not make {}", data.display()))?;
     let ca = Ca::open(data, SystemClock.stamp().wall_ms / 1000)?;
@@ -47,7 +75,12 @@ pub fn add_project(config: &ServerConfig, id: &str, name: &str, clock: &dyn Cloc
     let expires_ms = clock.stamp().wall_ms.saturating_add(valid_ms);
     let begun = projects::begin(&config.projects, id, name).context("could not begin the firm's file")?;
     let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
-    store.add_token(token.hash(), id, expires_ms)?;
+    if let Some((agent, _)) = &replaces
+        && store.read().agent(*agent)?.is_none_or(|known| known.project != id)
+    {
+        bail!("{agent} is no gateway of `{id}`");
+    }
+    store.add_token(token.hash(), &NewToken { installer, replaces, ..NewToken::of(id, expires_ms) })?;
     Ok(Added { begun, token, expires_ms })
 }
 
@@ -63,8 +96,9 @@ pub fn revoke_agent(
     clock: &dyn Clock,
 ) -> anyhow::Result<String> {
     let id: AgentId = agent.parse().with_context(|| format!("`{agent}` is not the id of an agent"))?;
-    if reason.trim().is_empty() || reason.chars().count() > MAX_REASON {
-        bail!("a reason has 1 to {MAX_REASON} characters");
+    let fine = reason.chars().count() <= MAX_TEXT && !reason.chars().any(char::is_control);
+    if reason.trim().is_empty() || !fine {
+        bail!("a reason has 1 to {MAX_TEXT} characters, without line ends");
     }
     let data = &config.data;
     let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
@@ -73,6 +107,81 @@ pub fn revoke_agent(
     }
     let known = store.read().agent(id)?.and_then(|agent| agent.revoked);
     Ok(format!("{id} is revoked: {}\n", known.map(|revoked| revoked.reason).unwrap_or_default()))
+}
+
+/// Gives out a new code by which the firm confirms its gateways, for its representative and nobody else. An older one
+/// is good no longer.
+///
+/// # Errors
+/// When there is no such firm, or the ledger cannot be written.
+pub fn firm_code(config: &ServerConfig, id: &str, clock: &dyn Clock) -> anyhow::Result<FirmCode> {
+    let file = config.projects.join(format!("{id}.toml"));
+    if !projects::is_id(id) || !file.exists() {
+        bail!("there is no firm `{id}` in {}", config.projects.display());
+    }
+    let code = FirmCode::make().context("no random bytes for a code")?;
+    let valid_ms = i64::try_from(token::CODE_VALID.as_millis()).unwrap_or(i64::MAX);
+    let data = &config.data;
+    let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
+    store.set_firm_code(code.hash(), id, clock.stamp().wall_ms.saturating_add(valid_ms))?;
+    Ok(code)
+}
+
+/// Confirms a gateway's key: for the firm where its code is given, else for the city.
+///
+/// # Errors
+/// [`Refused`], or the ledger's failure.
+pub fn confirm_agent(
+    config: &ServerConfig,
+    agent: &str,
+    words: &str,
+    name: &str,
+    firm_code: Option<&str>,
+    clock: &dyn Clock,
+) -> anyhow::Result<String> {
+    let id: AgentId = agent.parse().with_context(|| format!("`{agent}` is not the id of an agent"))?;
+    let data = &config.data;
+    let mut store = Sqlite::open(&data.join(LEDGER), log_key::open(data, &config.origin)?)?;
+    let now_ms = clock.stamp().wall_ms;
+    let new = match firm_code {
+        Some(code) => confirm::by_firm(store.read(), code, words, name, now_ms)?.0,
+        None => confirm::by_city(store.read(), id, words, name)?,
+    };
+    if new.agent != id {
+        return Err(Refused::Words.into());
+    }
+    store.confirm(&new, now_ms)?;
+    let known = store.read().agent(id)?.with_context(|| format!("{id} is gone from the ledger"))?;
+    Ok(format!("{id}\t{}\n", state(&known)))
+}
+
+/// One line for each gateway: id, project, name, state.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn list_agents(config: &ServerConfig) -> anyhow::Result<String> {
+    let mut text = String::from("agent\tproject\thostname\tstate\n");
+    let path = config.data.join(LEDGER);
+    if path.exists() {
+        for agent in Reader::open(&path)?.agents(None)? {
+            writeln!(text, "{}\t{}\t{}\t{}", agent.id, agent.project, agent.hostname, state(&agent))?;
+        }
+    }
+    Ok(text)
+}
+
+fn state(agent: &Agent) -> String {
+    if let Some(revoked) = &agent.revoked {
+        return format!("revoked: {}", revoked.reason);
+    }
+    match (&agent.firm, &agent.city) {
+        (Some(firm), Some(city)) => {
+            format!("confirmed by the firm ({}) and the city ({})", firm.name, city.name)
+        }
+        (Some(firm), None) => format!("confirmed by the firm ({}); waits for the city", firm.name),
+        (None, Some(city)) => format!("confirmed by the city ({}); waits for the firm", city.name),
+        (None, None) => "waits for the firm and the city".to_owned(),
+    }
 }
 
 /// One line for each project: id, gateways, open tokens.

@@ -35,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(20);
 const CLOSING: Duration = Duration::from_secs(10);
 /// How long a gateway that connects waits for the ingester at most. Less than it waits for the broker's answer.
 const LISTENING: Duration = Duration::from_secs(5);
+/// Between two beacons.
+const BEACON: Duration = Duration::from_secs(60);
 /// Connections for reading the ledger.
 const READERS: usize = 4;
 
@@ -52,6 +54,8 @@ pub struct Server {
     enrolment: Option<(Door, Router)>,
     portal: Option<(Door, Arc<Pages>)>,
     witnesses: Option<Witnesses>,
+    /// Of several processes the one that records.
+    beacons: Option<Arc<dyn Clock>>,
     ledger: Ledger,
     owner: Owner,
     readers: Readers,
@@ -91,8 +95,12 @@ impl Server {
             }
             Some(_) | None => None,
         };
+        let beacons = config.roles.contains(&Part::Ingester).then(|| Arc::clone(&clock));
         let pages = match config.roles.contains(&Part::Portal) {
-            true => Some(Arc::new(Pages::build(&config, &readers, &log_vkey, &clock)?)),
+            true => {
+                let pages = Pages::build(&config, &readers, &log_vkey, &clock)?;
+                Some(Arc::new(pages.confirming(ledger.weak())))
+            }
             false => None,
         };
         let system_s = SystemClock.stamp().wall_ms / 1000;
@@ -146,6 +154,7 @@ impl Server {
             enrolment,
             portal,
             witnesses,
+            beacons,
             ledger,
             owner,
             readers,
@@ -213,6 +222,9 @@ impl Server {
                 tokio::try_join!(door.serve(router, quit.clone()), pages.run(quit)).map(|_| ())
             });
         }
+        if let Some(clock) = self.beacons {
+            tasks.spawn("beacons", beacons(self.ledger.clone(), clock, quit.clone()));
+        }
         if let Some(witnesses) = self.witnesses {
             tasks.spawn("witnesses", witnesses.run(quit.clone()));
         }
@@ -278,6 +290,20 @@ fn nearby(address: IpAddr) -> IpAddr {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         IpAddr::V4(_) | IpAddr::V6(_) => address,
+    }
+}
+
+/// Puts a beacon into the log every minute, so that no anchor could be foretold even where one gateway is alone.
+async fn beacons(ledger: Ledger, clock: Arc<dyn Clock>, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(BEACON) => {}
+        }
+        let now_ms = clock.stamp().wall_ms;
+        if let Err(error) = ledger.run(move |store| store.beacon(now_ms)).await {
+            warn!(error = daemon::chain(&error), "no beacon");
+        }
     }
 }
 

@@ -16,6 +16,8 @@
 //! | `csr` | PKCS #10 in PEM over the TLS key (P-256 or Ed25519); only its public key is used |
 //! | `pop` | Ed25519 signature, 64 bytes in hex or base64, by that key over `"inuse/v1/enrol\0" token "\0" agent "\0" SHA-256(DER of the CSR)` |
 //! | `hostname` | optional, for people |
+//! | `hardware`, `baseline` | optional, 32 bytes in hex or base64: see `docs/protocol.md` |
+//! | `manifest` | optional, 16 bytes in hex or base64, as windows name it |
 //!
 //! 200 and a JSON object: `agent`, `project`, `certificate` (PEM), `ca` (PEM), `broker` (`host`, `port`),
 //! `log_vkey` (signed-note verifier key), `server_ms`, `epoch` (1). Anything else: a JSON object `name`, `text`,
@@ -27,7 +29,8 @@
 //! fresh certificate, because the first answer may have been lost. Nothing is recorded before everything else was
 //! checked. What the agent will sign with is what the proof of possession was made with.
 //!
-//! Deliberately absent: the second confirmation of design 3.9 (enterprise and city), which comes with the evidence.
+//! An enrolled gateway may send, and what it sends is recorded; it decides nothing before firm and city have confirmed
+//! its key (see [`crate::confirm`]). Each step stands in the log.
 
 mod door;
 #[cfg(test)]
@@ -37,7 +40,7 @@ use std::sync::Arc;
 
 use daemon::{Clock, SystemClock};
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
-use ledger::{Ledger, LedgerError, NewAgent, TokenRefused};
+use ledger::{Ledger, LedgerError, NewAgent, Shown, TokenRefused};
 use proof::{AgentId, VerifyKey};
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -64,6 +67,15 @@ pub struct Request {
     /// What the gateway calls itself.
     #[serde(default)]
     pub hostname: String,
+    /// Hash of what its hardware says it is, hex or base64; empty where nothing does.
+    #[serde(default)]
+    pub hardware: String,
+    /// First 16 bytes of the hash of its manifest, hex or base64; empty where there is none yet.
+    #[serde(default)]
+    pub manifest: String,
+    /// Hash of what was found of the time before, hex or base64; empty where nothing was taken.
+    #[serde(default)]
+    pub baseline: String,
 }
 
 /// What it is given.
@@ -210,7 +222,12 @@ impl Enrolment {
             | CaError::Make(_)
             | CaError::Random(_)) => Refusal::Failed(error.into()),
         })?;
-        let new = NewAgent { id: agent, key, hostname: plain(&request.hostname) };
+        let shown = Shown {
+            hardware: optional(&request.hardware)?,
+            manifest: optional(&request.manifest)?,
+            baseline: optional(&request.baseline)?,
+        };
+        let new = NewAgent { shown, ..NewAgent::of(agent, key, &plain(&request.hostname)) };
         let (hash, now_ms) = (token.hash(), self.clock.stamp().wall_ms);
         let enrolled = self.ledger.run(move |store| store.enrol(hash, &new, now_ms)).await;
         let enrolled = enrolled.map_err(|error| Refusal::Failed(error.into()))??;
@@ -246,6 +263,15 @@ fn bytes(text: &str, length: usize) -> Option<Vec<u8>> {
         BASE64_NOPAD.decode(text.as_bytes()).ok()
     };
     decoded.filter(|bytes| bytes.len() == length)
+}
+
+/// A hash that may be left out.
+fn optional<const N: usize>(text: &str) -> Result<Option<[u8; N]>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let hash = bytes(text, N).and_then(|bytes| bytes.try_into().ok());
+    hash.map(Some).ok_or(Refusal::Unreadable("a hash of the gateway is not of its length in hex or base64"))
 }
 
 /// At most 64 printable characters: it will stand on pages and in logs.

@@ -14,6 +14,7 @@ pub mod ca;
 pub mod commands;
 pub mod compose;
 pub mod config;
+pub mod confirm;
 pub mod enrol;
 pub mod log_key;
 pub mod pages;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use daemon::{Context, Exit};
-use server::commands;
+use server::commands::{self, Installing};
 use server::compose::Server;
 use server::config::ServerConfig;
 
@@ -57,6 +57,20 @@ enum Project {
         /// Name of the firm, in Chinese.
         #[arg(long, default_value = "未命名企业")]
         name: String,
+        /// Who is to install the gateway, for everybody who reads the firm's page.
+        #[arg(long, default_value = "")]
+        installer: String,
+        /// Id of a gateway of the firm in whose place the new one comes.
+        #[arg(long, requires = "reason")]
+        replaces: Option<String>,
+        /// Why it is replaced, for everybody who reads the firm's page.
+        #[arg(long, requires = "replaces")]
+        reason: Option<String>,
+    },
+    /// Prints a new code by which the firm confirms its gateways: for its representative, not for the provider.
+    Code {
+        /// Id of the firm.
+        id: String,
     },
     /// Lists projects with agents or tokens.
     List,
@@ -64,6 +78,23 @@ enum Project {
 
 #[derive(Debug, Subcommand)]
 enum Agent {
+    /// Lists gateways, and who has confirmed them.
+    List,
+    /// Confirms a gateway's key for the city; for the firm, where its code is given. Until both have, what it sends is
+    /// recorded and decides nothing.
+    Confirm {
+        /// Its id, as `list` prints it.
+        id: String,
+        /// The six words that the gateway itself shows (`inuse-agent status`), Chinese or English.
+        #[arg(long)]
+        words: String,
+        /// Who has compared them.
+        #[arg(long)]
+        name: String,
+        /// The firm's code (`project code`).
+        #[arg(long)]
+        firm_code: Option<String>,
+    },
     /// No longer believes an agent: a gateway that was stolen, or whose installer left. What has its receipt stays.
     Revoke {
         /// Its id, as on the firm's page.
@@ -97,12 +128,21 @@ async fn perform(cli: Cli, context: Context) -> anyhow::Result<Exit> {
             context.service().ready("running");
             server.run(context.stop()).await?;
         }
-        Command::Project(Project::Add { id, name }) => {
-            let added = commands::add_project(&config, &id, &name, &*clock)?;
+        Command::Project(Project::Add { id, name, installer, replaces, reason }) => {
+            let installing = Installing { installer, replaces: replaces.zip(reason) };
+            let added = commands::add_project(&config, &id, &name, &installing, &*clock)?;
             if let Some(path) = &added.begun {
                 tracing::info!(file = %path.display(), "firm's file begun: fill it in");
             }
             say(&format!("{}\n", added.token))?;
+        }
+        Command::Project(Project::Code { id }) => {
+            say(&format!("{}\n", commands::firm_code(&config, &id, &*clock)?))?;
+        }
+        Command::Agent(Agent::List) => say(&commands::list_agents(&config)?)?,
+        Command::Agent(Agent::Confirm { id, words, name, firm_code }) => {
+            let code = firm_code.as_deref();
+            say(&commands::confirm_agent(&config, &id, &words, &name, code, &*clock)?)?;
         }
         Command::Project(Project::List) => say(&commands::list_projects(&config, &*clock)?)?,
         Command::Agent(Agent::Revoke { id, reason }) => {

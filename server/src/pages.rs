@@ -11,14 +11,15 @@ use std::time::{Duration, SystemTime};
 
 use daemon::Clock;
 use jiff::civil::Date;
-use ledger::{Entry, LedgerError, Read, Readers, Receipted, Resource};
-use portal::{Board, Cosigned, Firm, LogFacts, Plan, Source, SourceError};
+use ledger::{Agent, Entry, LedgerError, Read, Readers, Receipted, Resource, WeakLedger};
+use portal::{Board, Confirming, Cosigned, Firm, LogFacts, Plan, Source, SourceError, Typed};
 use proof::policy::Policy;
 use proof::{AgentId, EntryId};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::ServerConfig;
+use crate::confirm::{self, Refused};
 use crate::projects::{self, Bound, Rules};
 use crate::{compose, witnesses};
 
@@ -33,6 +34,8 @@ pub struct Pages {
     policy: Option<(Policy, PathBuf)>,
     cosigned: RwLock<Option<Cosigned>>,
     stands_on: Mutex<StandsOn>,
+    /// By which firms confirm; `None` where nobody serves the pages.
+    ledger: Option<WeakLedger>,
 }
 
 /// What a board is made of.
@@ -69,7 +72,19 @@ impl Pages {
         let stands_on = making.stands_on()?;
         let board = RwLock::new(Arc::new(making.board(&stands_on.bound)?));
         let policy = compose::policy(config, log_vkey)?.map(|policy| (policy, config.data.clone()));
-        Ok(Self { making, board, policy, cosigned: RwLock::default(), stands_on: Mutex::new(stands_on) })
+        Ok(Self {
+            making,
+            board,
+            policy,
+            cosigned: RwLock::default(),
+            stands_on: Mutex::new(stands_on),
+            ledger: None,
+        })
+    }
+
+    /// Lets firms confirm their gateways.
+    pub(crate) fn confirming(self, ledger: WeakLedger) -> Self {
+        Self { ledger: Some(ledger), ..self }
     }
 
     /// Folds what is new in the ledger and scores the firms it belongs to; returns how many were scored. Blocks.
@@ -163,7 +178,7 @@ fn marks(directory: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
 /// Which gateways belong to which project, in the order of their enrolment.
 pub(crate) fn bound(ledger: &dyn Read) -> Result<Bound, LedgerError> {
     let mut bound = BTreeMap::<_, Vec<_>>::new();
-    for agent in ledger.agents(None)? {
+    for agent in ledger.agents(None)?.into_iter().filter(Agent::is_confirmed) {
         bound.entry(agent.project).or_default().push(agent.id);
     }
     Ok(bound)
@@ -172,6 +187,36 @@ pub(crate) fn bound(ledger: &dyn Read) -> Result<Bound, LedgerError> {
 impl Source for Pages {
     fn now_ms(&self) -> i64 {
         self.board().now_ms()
+    }
+
+    fn confirm(&self, typed: &Typed) -> Result<Confirming, SourceError> {
+        let Some(ledger) = &self.ledger else { return Ok(Confirming::NotHere) };
+        let (Typed { code, words, name }, now_ms) = (typed.clone(), self.now_ms());
+        let done = ledger.run_blocking(move |store| {
+            let asked = confirm::by_firm(store.read(), &code, &words, &name, now_ms);
+            let (new, firm) = match asked {
+                Ok(asked) => asked,
+                Err(Refused::Ledger(error)) => return Err(error),
+                Err(refused) => return Ok(Err(refused)),
+            };
+            store.confirm(&new, now_ms)?;
+            Ok(Ok((new.agent, firm)))
+        })?;
+        Ok(match done {
+            Ok((agent, firm)) => {
+                info!(%agent, firm, "gateway confirmed by the firm");
+                Confirming::Done { agent, firm }
+            }
+            Err(refused) => {
+                warn!(reason = %refused, "gateway not confirmed by a firm");
+                match refused {
+                    Refused::Name => Confirming::Name,
+                    Refused::Code => Confirming::Code,
+                    Refused::Revoked(_) => Confirming::Revoked,
+                    Refused::Words | Refused::Unknown(_) | Refused::Ledger(_) => Confirming::Words,
+                }
+            }
+        })
     }
 
     fn firms(&self) -> Result<Vec<Arc<Firm>>, SourceError> {

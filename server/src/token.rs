@@ -71,6 +71,55 @@ impl fmt::Debug for Token {
     }
 }
 
+/// How long a firm's code is good.
+pub const CODE_VALID: Duration = Duration::from_secs(180 * 86_400);
+
+/// What a firm's representative is given by the city to confirm gateways with, and no provider: `xxxx-xxxx-xxxx-xxxx`,
+/// ten random bytes in lower-case base32.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FirmCode([u8; 10]);
+
+impl FirmCode {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn make() -> Result<Self, getrandom::Error> {
+        let mut code = [0; 10];
+        getrandom::fill(&mut code)?;
+        Ok(Self(code))
+    }
+
+    /// Reads the text of one; upper and lower case are the same, hyphens and spaces are nothing.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > 80 {
+            return None;
+        }
+        let plain: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
+        let bytes = BASE32_NOPAD.decode(plain.to_ascii_uppercase().as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// What the ledger keeps: it cannot be turned back into the code.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::new().chain_update(b"inuse/v1/firm-code\0").chain_update(self.0).finalize().into()
+    }
+}
+
+impl fmt::Display for FirmCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = BASE32_NOPAD.encode(&self.0).to_ascii_lowercase();
+        let part = |at: usize| &text[4 * at..4 * at + 4];
+        write!(f, "{}-{}-{}-{}", part(0), part(1), part(2), part(3))
+    }
+}
+
+impl fmt::Debug for FirmCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FirmCode(secret)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +141,19 @@ mod tests {
             assert_eq!(Token::parse(text), None, "{text}");
         }
         assert_eq!(format!("{:?}", Token::make(&[0; 32]).unwrap()), "Token(secret)");
+    }
+
+    #[test]
+    fn a_firms_code_is_read_however_it_is_typed_and_nothing_else_is_one() {
+        let code = FirmCode::make().unwrap();
+        let text = code.to_string();
+        assert_eq!(text.len(), 19);
+        for typed in [&text, &text.to_uppercase(), &text.replace('-', ""), &text.replace('-', " ")] {
+            assert_eq!(FirmCode::parse(typed), Some(code.clone()), "{typed}");
+        }
+        for wrong in ["", "a", &text[1..], &format!("{text}a"), &text.repeat(9)] {
+            assert_eq!(FirmCode::parse(wrong), None, "{wrong}");
+        }
+        assert_ne!(code.hash(), FirmCode::make().unwrap().hash());
     }
 }

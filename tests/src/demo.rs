@@ -189,7 +189,7 @@ impl Factory {
         let id = firm.id;
         let plant_clock: Arc<dyn Clock> = Arc::new(clock.with_priority(0).with_label(id));
         let plant = Plant::start(firm, &folder, plant_clock, MINUTE).await?;
-        let config = Gateway::enrol(&plant, MINUTE, MINUTE, city.enrolment(), token).await?;
+        let config = Gateway::enrol(&plant, MINUTE, MINUTE, city, token, clock).await?;
         let agent_clock = clock.with_boot(&format!("demo {id}")).with_label(&format!("agent {id}"));
         let gateway = Gateway::start(&config, Arc::new(agent_clock))?;
         Ok(Self { plant, gateway })

@@ -1,4 +1,4 @@
-//! The least of an HTTP client: one GET over a real socket, as a page's reader would make it.
+//! The least of an HTTP client: one question over a real socket, as a page's reader would ask it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,9 +15,33 @@ const MOST: u64 = 64 << 20;
 /// # Errors
 /// When nobody answers within 30 s, or not in HTTP.
 pub async fn get(server: SocketAddr, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+    ask(server, format!("GET {path} HTTP/1.0\r\nHost: {server}\r\nConnection: close\r\n\r\n")).await
+}
+
+/// The status and text of a form that is sent to `path`, its values unescaped.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post_form(
+    server: SocketAddr,
+    path: &str,
+    values: &[(&str, &str)],
+) -> anyhow::Result<(u16, String)> {
+    let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let body: Vec<_> = values.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+    let body = body.join("&");
+    let request = format!(
+        "POST {path} HTTP/1.0\r\nHost: {server}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (status, answer) = ask(server, request).await?;
+    Ok((status, String::from_utf8(answer)?))
+}
+
+async fn ask(server: SocketAddr, request: String) -> anyhow::Result<(u16, Vec<u8>)> {
     let exchange = async {
         let mut stream = TcpStream::connect(server).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {server}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(MOST).read_to_end(&mut answer).await?;

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::{Agent, AgentConfig};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use daemon::{Clock, Service, Tasks};
-use server::commands::add_project;
+use server::commands::{Installing, add_project, confirm_agent, firm_code};
 use server::compose::{Addresses, Server};
 use server::config::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::plant::firm::Firm;
 use crate::plant::{Plant, files};
+use crate::process::Program;
 
 /// Time a server or agent gets to stop.
 const GRACE: Duration = Duration::from_secs(60);
@@ -69,7 +70,57 @@ pub fn begin_project(config: &ServerConfig, firm: &Firm, clock: &dyn Clock) -> a
     fs::create_dir_all(&config.projects)?;
     fs::write(&path, files::project(firm, &[], "jiangmen")?)
         .with_context(|| format!("could not write {}", path.display()))?;
-    Ok(add_project(config, firm.id, firm.name, clock)?.token.to_string())
+    Ok(add_project(config, firm.id, firm.name, &Installing::default(), clock)?.token.to_string())
+}
+
+/// Confirms a gateway of this firm, as its representative and the city do who have read these words off it.
+///
+/// # Errors
+/// When they are not its words, or the ledger cannot be written.
+pub fn confirm(
+    config: &ServerConfig,
+    firm: &str,
+    agent: &str,
+    words: &str,
+    clock: &dyn Clock,
+) -> anyhow::Result<()> {
+    let code = firm_code(config, firm, clock)?.to_string();
+    confirm_agent(config, agent, words, "企业代表", Some(&code), clock)?;
+    confirm_agent(config, agent, words, "平台运营", None, clock).map(drop)
+}
+
+/// Id and six words out of what `inuse-agent enrol` prints.
+///
+/// # Errors
+/// When they are not there.
+pub fn enrolled(printed: &str) -> anyhow::Result<(String, String)> {
+    let value = |name: &str| {
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.map(|value| value.trim().to_owned()).with_context(|| format!("no `{name}` in: {printed}"))
+    };
+    let words = value("words:")?;
+    let chinese = words.split(" (").next().unwrap_or_default().to_owned();
+    Ok((value("agent:")?, chinese))
+}
+
+/// The commands of the server by which a firm and the city confirm the gateway that printed this as it was enrolled.
+///
+/// # Errors
+/// When one does not end well.
+pub async fn confirm_by_hand(
+    server: &Program,
+    config: &Path,
+    firm: &str,
+    printed: &str,
+) -> anyhow::Result<()> {
+    let (agent, words) = enrolled(printed)?;
+    let code = server.output(&["project", "code", firm], config).await?;
+    let by_city = ["agent", "confirm", &agent, "--words", &words, "--name", "平台运营"];
+    server.output(&by_city, config).await?;
+    let by_firm = [&by_city[..6], &["企业代表", "--firm-code", code.trim()]].concat();
+    let said = server.output(&by_firm, config).await?;
+    ensure!(said.contains("confirmed by the firm") && !said.contains("waits"), "{said}");
+    Ok(())
 }
 
 impl City {
@@ -146,7 +197,7 @@ pub fn write_agent_config(folder: &Path, flush: Duration) -> anyhow::Result<Path
 }
 
 impl Gateway {
-    /// Writes what a provider would write about `plant` into its folder, and enrols.
+    /// Writes what a provider would write about `plant` into its folder, enrols, and is confirmed by firm and city.
     ///
     /// # Errors
     /// When files cannot be written or enrolment fails.
@@ -154,13 +205,18 @@ impl Gateway {
         plant: &Plant,
         cadence: Duration,
         flush: Duration,
-        server: SocketAddr,
+        city: &City,
         token: &str,
+        clock: &dyn Clock,
     ) -> anyhow::Result<PathBuf> {
         let folder = plant.folder();
         files::write_manifest(plant, folder, cadence)?;
         let config = write_agent_config(folder, flush)?;
-        agent::enrol(&folder.join("state"), &server.to_string(), token).await?;
+        let (_, manifest) = AgentConfig::load(&config)?;
+        let (state, server) = (folder.join("state"), city.enrolment().to_string());
+        let enrolled = agent::enrol(&state, &server, token, Some(&manifest)).await?;
+        let agent = enrolled.agent.to_string();
+        confirm(city.config(), plant.firm().id, &agent, &enrolled.words.zh(), clock)?;
         Ok(config)
     }
 

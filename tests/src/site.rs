@@ -71,7 +71,7 @@ impl Site {
         std::fs::create_dir_all(&place)?;
         let plant_clock = Arc::new(clock.with_priority(0).with_label("plant"));
         let plant = Plant::start(firm, &place, plant_clock, MINUTE).await?;
-        let agent_config = Gateway::enrol(&plant, MINUTE, MINUTE, city.enrolment(), &token).await?;
+        let agent_config = Gateway::enrol(&plant, MINUTE, MINUTE, &city, &token, &clock).await?;
         let machine = clock.with_boot("boot 1").with_label("agent");
         let log_vkey = city.log_vkey().to_owned();
         let agent = agent_of(&place.join("state"))?;

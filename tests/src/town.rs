@@ -15,6 +15,7 @@ use crate::plant::forms::{Deed, Event};
 use crate::plant::{Plant, files};
 use crate::process::{Process, Program, free_address, until};
 use crate::recordings::local_day;
+use crate::road::confirm_by_hand;
 use crate::site::agent_of;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -162,7 +163,9 @@ impl Town {
     pub async fn enrol(&self) -> anyhow::Result<()> {
         let token = self.token().await?;
         let enrol = ["enrol", "--yes", "--server", &self.enrolment, "--token", &token];
-        self.agent.output(&enrol, &self.config).await?;
+        let printed = self.agent.output(&enrol, &self.config).await?;
+        let server = Program::shipped("inuse-server")?;
+        confirm_by_hand(&server, &self.path("broker.toml"), self.plant.firm().id, &printed).await?;
         self.agent.output(&["check"], &self.config).await.map(drop)
     }
 

@@ -106,6 +106,8 @@ async fn a_firms_bundle_is_valid_offline_with_the_logs_key_and_not_without_it() 
     assert!(valid.code == Some(0) && valid.out.contains("有效 VALID"), "{valid:?}");
     for words in [
         "信封 19 份由注册密钥签名，回执 19 份成立",
+        "密钥由企业（企业代表 ",
+        "与城市（平台运营 ",
         "序号 1 至 19 前后相接",
         "开示 1 份",
         "无法得知 观测本身是否真实",
@@ -204,6 +206,45 @@ async fn what_the_one_who_signs_bundles_leaves_out_or_puts_in_is_said_all_the_sa
             files.insert(envelopes[3].clone(), other);
         })?,
         "its name is not that of its content",
+    );
+    let acts = below("acts/");
+    assert_eq!(acts.len(), 6, "enrolled, confirmed by two, each with its receipt: {acts:?}");
+    let without = |act: usize| {
+        made.with(|files| {
+            files.remove(&acts[act]);
+            files.remove(&acts[act + 1]);
+        })
+    };
+    missing(&without(0)?, "it is the server's word");
+    missing(&without(2)?, "the firm not yet");
+    missing(&without(4)?, "the city not yet");
+    wrong(&made.with(|files| drop(files.remove(&acts[0])))?, "has no act");
+    wrong(&made.with(|files| drop(files.remove(&acts[1])))?, "it has no receipt");
+    wrong(
+        &made.with(|files| {
+            let swapped = files[&acts[5]].clone();
+            files.insert(acts[3].clone(), swapped);
+        })?,
+        "receipt is for another entry",
+    );
+    wrong(
+        &made.with(|files| {
+            // Who confirms for the other as well.
+            let mut act = proof::Act::parse("confirm", &files[&acts[2]]).unwrap_or_else(|_| unreachable!());
+            if let proof::Deed::Confirm(_, confirm) = &mut act.deed {
+                confirm.party = proof::Party::City.into();
+            }
+            files.insert(acts[2].clone(), act.encode());
+        })?,
+        "receipt is for another entry",
+    );
+    wrong(
+        &made.with(|files| {
+            let text = String::from_utf8(files[&enrolment].clone()).unwrap_or_default();
+            let other = text.replace("project shifan", "project another");
+            files.insert(enrolment.clone(), other.into_bytes());
+        })?,
+        "is not the one in the log",
     );
     wrong(&made.with(|files| drop(files.remove(&enrolment)))?, "its gateway's enrolment is not there");
     wrong(

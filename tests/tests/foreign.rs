@@ -17,6 +17,7 @@ use tests::plant::forms::{Deed, Event, Form};
 use tests::plant::logfile::{Encoding, LogFile, Rotation};
 use tests::process::{Program, free_address, output, until};
 use tests::recordings::local_day;
+use tests::road::confirm_by_hand;
 use tests::site::{agent_of, lines_of};
 
 const PASSWORD: &str = "read only, please";
@@ -34,7 +35,9 @@ async fn pymodbus_asyncua_and_a_growing_gb18030_log_reach_ledger_and_page_throug
     let (modbus, opcua) = town.devices().await?;
     town.write_manifest(&modbus, &opcua)?;
     let enrol = ["enrol", "--yes", "--server", &town.enrolment, "--token", &town.token];
-    output("inuse-agent", &enrol, &town.agent_toml()).await?;
+    let printed = output("inuse-agent", &enrol, &town.agent_toml()).await?;
+    let shipped = Program::shipped("inuse-server")?;
+    confirm_by_hand(&shipped, &town.path("server.toml"), town.firm.id, &printed).await?;
     town.people_write(5)?;
     let probed = output("inuse-agent", &["probe"], &town.agent_toml()).await?;
     assert!(probed.contains("power"), "{probed}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use data_encoding::BASE64;
-use ledger::{NewAgent, NewEntry, Sqlite, Store as _};
+use ledger::{NewAgent, NewEntry, NewToken, Sqlite, Store as _};
 use proof::log::{LogEntry, Outcome, check_checkpoint, check_consistency, check_receipt, proof_text};
 use proof::{AgentId, EntryId, Kid, SigningKey, wire};
 use serde::Deserialize;
@@ -37,11 +37,11 @@ async fn golang_checks_every_entry_of_our_log_from_its_tiles_and_finds_a_changed
     let key = server::log_key::open(&path("data"), ORIGIN)?;
     let verifier = key.verifier().to_owned();
     let mut ledger = Sqlite::open(&path("data/ledger.sqlite"), key)?;
-    ledger.add_token([1; 32], "steel", NOW + 1_000)?;
-    let agent =
-        NewAgent { id: AGENT, key: SigningKey::from_seed(&[7; 32]).verify_key(), hostname: String::new() };
+    ledger.add_token([1; 32], &NewToken::of("steel", NOW + 1_000))?;
+    let agent = NewAgent::of(AGENT, SigningKey::from_seed(&[7; 32]).verify_key(), "");
     ledger.enrol([1; 32], &agent, NOW)??;
-    let (mut from, mut older) = (0, Vec::new());
+    // The enrolment is the log's first entry.
+    let (mut from, mut older) = (1, Vec::new());
     for size in SIZES {
         let batch: Vec<_> = (from + 1..=size).map(entry).collect();
         ledger.append(&batch, NOW)?;

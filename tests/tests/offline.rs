@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use ledger::{LogKey, NewAgent, NewEntry, Sqlite, Store as _};
+use ledger::{LogKey, NewAgent, NewEntry, NewToken, Sqlite, Store as _};
 use proof::log::Outcome;
 use proof::payload::Header;
 use proof::userows::{RowKey, UseTable};
@@ -35,8 +35,8 @@ impl Bench {
         let (log_key, _) = LogKey::from_seed("city.log", &[5; 32]).unwrap();
         let mut ledger = Sqlite::open(&folder.path().join("ledger.sqlite"), log_key).unwrap();
         let key = SigningKey::from_seed(&[3; 32]);
-        ledger.add_token([1; 32], "firm", NOW + 1).unwrap();
-        let agent = NewAgent { id: AGENT, key: key.verify_key(), hostname: String::new() };
+        ledger.add_token([1; 32], &NewToken::of("firm", NOW + 1)).unwrap();
+        let agent = NewAgent::of(AGENT, key.verify_key(), "");
         ledger.enrol([1; 32], &agent, NOW).unwrap().unwrap();
         Self { ledger, key, _folder: folder }
     }

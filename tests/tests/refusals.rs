@@ -22,7 +22,7 @@ use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tests::chain::{Chain, log_size, refusals};
+use tests::chain::{Chain, entries_held, refusals};
 use tests::plant::firm::demo_firms;
 use tests::process::{log_when_asked, until};
 use tests::road::{City, begin_project, server_config};
@@ -50,7 +50,7 @@ async fn one_flipped_byte_is_refused_by_name_wherever_it_is() -> anyhow::Result<
         assert!(names.contains_key(name), "{name} is not among {names:?}");
     }
     assert!(names["bad_signature"] > 100, "{names:?}");
-    assert_eq!(log_size(&desk.data())?, 1, "nothing of it is in the log");
+    assert_eq!(entries_held(&desk.data())?, 1, "nothing of it is in the log");
     assert_eq!(desk.counted(gateway.agent)?, names, "each is counted");
     // The unharmed one is taken all the same.
     gateway.is_recorded(envelope, Outcome::Recorded).await?;
@@ -65,7 +65,7 @@ async fn a_wrong_key_is_refused_as_a_bad_signature() -> anyhow::Result<()> {
     let right = gateway.window(1);
     let wrong = Envelope::sign(&SigningKey::from_seed(&[9; 32]), WINDOW, right.payload().to_vec());
     assert_eq!(gateway.is_refused(&wrong).await?, "bad_signature");
-    assert_eq!(log_size(&desk.data())?, 1);
+    assert_eq!(entries_held(&desk.data())?, 1);
     assert_eq!(desk.counted(gateway.agent)?, BTreeMap::from([("bad_signature".to_owned(), 1)]));
     gateway.is_recorded(right, Outcome::Recorded).await?;
     desk.close().await
@@ -86,7 +86,7 @@ async fn a_revoked_gateway_is_refused_from_its_next_proof_on() -> anyhow::Result
     server::commands::revoke_agent(config, &id, "网关被盗", &SystemClock)?;
     let window = gateway.window(1);
     assert_eq!(gateway.is_refused(&window).await?, "revoked_key");
-    assert_eq!(log_size(&desk.data())?, 1, "what had its receipt stays, nothing is added");
+    assert_eq!(entries_held(&desk.data())?, 1, "what had its receipt stays, nothing is added");
     desk.close().await
 }
 
@@ -103,12 +103,12 @@ async fn a_replay_gets_the_same_place_in_the_log_and_no_second_one() -> anyhow::
         let again = gateway.receipt(&window).await?;
         assert_eq!((again.index, &again.entry), (first.index, &first.entry));
     }
-    assert_eq!(log_size(&desk.data())?, 3);
+    assert_eq!(entries_held(&desk.data())?, 3);
     // Another gateway cannot pass it off as its own.
     assert_eq!(other.is_refused(&window).await?, "wrong_agent");
     assert_eq!(desk.counted(other.agent)?, BTreeMap::from([("wrong_agent".to_owned(), 1)]));
     assert_eq!(desk.counted(gateway.agent)?, BTreeMap::new(), "a replay is no offence");
-    assert_eq!(log_size(&desk.data())?, 3);
+    assert_eq!(entries_held(&desk.data())?, 3);
     desk.close().await
 }
 
@@ -155,7 +155,7 @@ async fn another_gateways_topics_are_closed_by_the_broker() -> anyhow::Result<()
     // The gateway itself goes on, and nothing of the attempt has reached the ledger.
     let window = gateway.window(2);
     gateway.is_recorded(window, Outcome::Recorded).await?;
-    assert_eq!(log_size(&desk.data())?, 2);
+    assert_eq!(entries_held(&desk.data())?, 2);
     assert_eq!((desk.counted(gateway.agent)?, desk.counted(other.agent)?), Default::default());
     desk.close().await
 }
@@ -186,7 +186,7 @@ impl Desk {
         let token = begin_project(self.city.config(), &firm, &SystemClock)?;
         let state = self.folder.path().join(firm.id);
         std::fs::create_dir_all(&state)?;
-        agent::enrol(&state, &self.city.enrolment().to_string(), &token).await?;
+        agent::enrol(&state, &self.city.enrolment().to_string(), &token, None).await?;
         let mut caller = Caller::connect(&state, self.city.broker().port(), self.city.log_vkey()).await?;
         self.listens_to(&mut caller).await?;
         Ok(caller)

@@ -26,7 +26,7 @@ async fn a_broker_that_knows_only_mqtt_3_1_1_is_spoken_to_in_3_1_1() -> anyhow::
     let place = folder.path().join("gateway");
     std::fs::create_dir(&place)?;
     let state = place.join("state");
-    agent::enrol(&state, &city.enrolment().to_string(), &token).await?;
+    agent::enrol(&state, &city.enrolment().to_string(), &token, None).await?;
     std::fs::write(
         place.join("manifest.toml"),
         "[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"mes.log\"\nparser = \"spring\"\n",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use ledger::{LogKey, NewAgent, NewEntry, Readers, Sqlite, Store as _};
+use ledger::{LogKey, NewAgent, NewEntry, NewToken, Readers, Sqlite, Store as _};
 use proof::log::{Outcome, check_checkpoint};
 use proof::policy::Policy;
 use proof::{AgentId, EntryId, Kid, SigningKey};
@@ -76,9 +76,9 @@ impl Court {
         std::fs::create_dir_all(&data)?;
         let (key, _) = LogKey::from_seed(ORIGIN, &self.seed)?;
         let mut ledger = Sqlite::open(&data.join("ledger.sqlite"), key)?;
-        ledger.add_token([1; 32], "steel", NOW + 1_000)?;
+        ledger.add_token([1; 32], &NewToken::of("steel", NOW + 1_000))?;
         let key = SigningKey::from_seed(&[7; 32]).verify_key();
-        ledger.enrol([1; 32], &NewAgent { id: AGENT, key, hostname: String::new() }, NOW)??;
+        ledger.enrol([1; 32], &NewAgent::of(AGENT, key, ""), NOW)??;
         Ok(Log { data, ledger, mark })
     }
 

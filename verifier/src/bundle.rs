@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proof::bundle::{Enrolment, Files, names, place};
+use proof::bundle::{Enrolment, Files, act_place, names, place};
 use proof::log::{Outcome, Receipt, check_receipt, checkpoint_of, parse_receipt_text};
 use proof::payload::{Header, Payload};
 use proof::policy::Policy;
-use proof::{AgentId, EntryId, Envelope, EnvelopeError, Opening, VerifyKey, rotation};
+use proof::{Act, AgentId, Deed, EntryId, Envelope, EnvelopeError, Opening, Party, VerifyKey, rotation};
 
 use crate::Verdict;
 
@@ -141,6 +141,15 @@ struct Checking<'a> {
     report: &'a mut Made,
 }
 
+/// What receipts say of the log.
+#[derive(Default)]
+struct Log {
+    checkpoints: BTreeSet<String>,
+    /// Sizes and roots.
+    heads: BTreeSet<(u64, [u8; 32])>,
+    places: BTreeSet<u64>,
+}
+
 /// What was found of one gateway's chain.
 #[derive(Default)]
 struct Chain {
@@ -179,7 +188,9 @@ impl Checking<'_> {
             Err(error) => self.report.wrong("文件清单不是由该日志密钥签名", error.to_string()),
         }
         let keys = self.enrolments();
-        let envelopes = self.envelopes(&keys, &log_key, &policy);
+        let mut log = Log::default();
+        self.acts(&keys, &log_key, &mut log);
+        let envelopes = self.envelopes(&keys, &log_key, &policy, log);
         self.openings(&envelopes);
         if self.files.get(self.bundle, names::VERDICT).is_none() {
             self.report.say(
@@ -194,7 +205,7 @@ impl Checking<'_> {
     /// Nothing is in it that nobody looks at.
     fn names(&mut self) {
         let known = [names::README, names::POLICY, names::VERDICT];
-        let folders = [names::ENROLMENT, names::ENVELOPES, names::RECEIPTS, names::OPENINGS];
+        let folders = [names::ACTS, names::ENROLMENT, names::ENVELOPES, names::RECEIPTS, names::OPENINGS];
         for name in self.files.names() {
             if !known.contains(&name) && !folders.iter().any(|folder| name.starts_with(folder)) {
                 self.report.wrong(format!("多余的文件 {name}"), format!("`{name}` is no file of a bundle"));
@@ -317,12 +328,12 @@ impl Checking<'_> {
         keys: &BTreeMap<AgentId, Enrolment>,
         log_key: &str,
         policy: &Policy,
+        mut log: Log,
     ) -> BTreeMap<EntryId, Envelope> {
         let mut envelopes = BTreeMap::new();
         let mut signers = Signers { enrolled: keys, after: BTreeMap::new(), rotated: BTreeMap::new() };
         let mut chains: BTreeMap<AgentId, Chain> = BTreeMap::new();
-        let (mut receipts, mut heads, mut places) = (0, BTreeSet::new(), BTreeSet::new());
-        let mut checkpoints = BTreeSet::new();
+        let mut receipts = 0;
         for (name, bytes) in self.files.below(self.bundle, names::ENVELOPES) {
             let (envelope, header) = match signers.signed(name, bytes) {
                 Ok(read) => read,
@@ -344,18 +355,10 @@ impl Checking<'_> {
                     );
                     None
                 }
-                Some(text) => match receipted(text, &envelope, &header, log_key) {
+                Some(text) => match of_envelope(text, &envelope, &header, log_key) {
                     Ok((receipt, checkpoint)) => {
                         receipts += 1;
-                        checkpoints.insert(checkpoint);
-                        heads.insert((receipt.size, receipt.root));
-                        if !places.insert(receipt.index) {
-                            let index = receipt.index;
-                            self.report.wrong(
-                                format!("日志序号 {index} 出现两次"),
-                                format!("entry {index} of the log is there twice"),
-                            );
-                        }
+                        self.stands(&receipt, checkpoint, &mut log);
                         Some(receipt)
                     }
                     Err(why) => {
@@ -377,13 +380,16 @@ impl Checking<'_> {
             format!("信封 {count} 份由注册密钥签名，回执 {receipts} 份成立"),
             format!("{count} envelopes are signed by enrolled keys, {receipts} receipts hold"),
         );
-        if heads.len() > 1 {
+        if log.heads.len() > 1 {
             self.report.say(
                 Mark::Missing,
-                format!("回执出自 {} 个检查点，未证明它们属于同一日志的先后", heads.len()),
-                format!("receipts are of {} checkpoints that nothing shows to be of one log", heads.len()),
+                format!("回执出自 {} 个检查点，未证明它们属于同一日志的先后", log.heads.len()),
+                format!(
+                    "receipts are of {} checkpoints that nothing shows to be of one log",
+                    log.heads.len()
+                ),
             );
-        } else if let Some((size, _)) = heads.first() {
+        } else if let Some((size, _)) = log.heads.first() {
             self.report.say(
                 Mark::Holds,
                 format!("全部回执出自同一检查点（{size} 条）"),
@@ -391,7 +397,7 @@ impl Checking<'_> {
             );
         }
         self.rotations(&signers);
-        self.witnesses(policy, &checkpoints);
+        self.witnesses(policy, &log.checkpoints);
         for agent in keys.keys() {
             chains.entry(*agent).or_default();
         }
@@ -399,6 +405,135 @@ impl Checking<'_> {
             self.chain(agent, &chain);
         }
         envelopes
+    }
+
+    /// Notes where a receipt says that its entry stands.
+    fn stands(&mut self, receipt: &Receipt, checkpoint: String, log: &mut Log) {
+        log.checkpoints.insert(checkpoint);
+        log.heads.insert((receipt.size, receipt.root));
+        let index = receipt.index;
+        if !log.places.insert(index) {
+            self.report.wrong(
+                format!("日志序号 {index} 出现两次"),
+                format!("entry {index} of the log is there twice"),
+            );
+        }
+    }
+
+    /// What the log says of each gateway: that it enrolled with this key, and who confirmed it.
+    fn acts(&mut self, keys: &BTreeMap<AgentId, Enrolment>, log_key: &str, log: &mut Log) {
+        let mut said: BTreeMap<AgentId, Vec<Act>> = BTreeMap::new();
+        let found: Vec<_> = self.files.below(self.bundle, names::ACTS).collect();
+        for (name, bytes) in found {
+            if let Some(of) = name.strip_suffix(".tlog-proof") {
+                if self.files.get(self.bundle, &format!("{}{of}.act", names::ACTS)).is_none() {
+                    self.report
+                        .wrong(format!("acts/{name} 没有对应的记录"), format!("acts/{name} has no act"));
+                }
+                continue;
+            }
+            match self.act(name, bytes, log_key) {
+                Ok((agent, act, receipt, checkpoint)) => {
+                    self.stands(&receipt, checkpoint, log);
+                    said.entry(agent).or_default().push(act);
+                }
+                Err(why) => self
+                    .report
+                    .wrong(format!("acts/{name} 不成立：{why}"), format!("acts/{name} does not hold: {why}")),
+            }
+        }
+        for (agent, known) in keys {
+            self.confirmations(*agent, known, &said.remove(agent).unwrap_or_default());
+        }
+        for agent in said.keys() {
+            self.report.wrong(
+                format!("acts/{agent} 没有对应的注册信息"),
+                format!("acts/{agent} is of no gateway whose enrolment is there"),
+            );
+        }
+    }
+
+    /// An act under its own name, with what its receipt shows.
+    fn act(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        log_key: &str,
+    ) -> Result<(AgentId, Act, Receipt, String), String> {
+        let of = name.strip_suffix(".act").ok_or("it is no file of a bundle")?;
+        let kind = of.rsplit_once('-').map(|(_, kind)| kind).ok_or("its name has no kind")?;
+        let act = Act::parse(kind, bytes).map_err(|error| error.to_string())?;
+        let agent = act.agent().ok_or("it is about no gateway")?;
+        let text = self.files.get(self.bundle, &format!("{}{of}.tlog-proof", names::ACTS));
+        let (receipt, checkpoint) = receipted(text.ok_or("it has no receipt")?, act.id(), log_key)?;
+        if of != act_place(agent, receipt.index, kind) {
+            return Err("its name is not that of its content".to_owned());
+        }
+        let entry = &receipt.entry;
+        if (entry.seq, entry.epoch, entry.kind.as_str(), entry.recv_ms) != (0, 0, kind, act.at_ms) {
+            return Err("the log entry is of another place, kind or time".to_owned());
+        }
+        Ok((agent, act, receipt, checkpoint))
+    }
+
+    /// Whether the log has this gateway's enrolment and both confirmations of its key.
+    fn confirmations(&mut self, agent: AgentId, known: &Enrolment, said: &[Act]) {
+        let mut enrolled = None;
+        let mut by: BTreeMap<i32, String> = BTreeMap::new();
+        for act in said {
+            match &act.deed {
+                Deed::Enrol(_, enrol) => enrolled = Some((enrol, act.at_ms)),
+                Deed::Confirm(_, confirm) => {
+                    if enrolled.is_some_and(|(enrol, _)| enrol.key == confirm.key) {
+                        by.insert(confirm.party, format!("{} {}", confirm.name, clock(act.at_ms)));
+                    }
+                }
+                Deed::Revoke(..) if known.revoked_ms.is_none() => self.report.wrong(
+                    format!("日志记有网关 {agent} 的密钥停用，注册信息里没有"),
+                    format!("the log has the revocation of gateway {agent}, and its enrolment does not"),
+                ),
+                Deed::Revoke(..) | Deed::Beacon => {}
+            }
+        }
+        let Some((enrol, at_ms)) = enrolled else {
+            self.report.say(
+                Mark::Missing,
+                format!("日志中没有网关 {agent} 的登记：注册信息只是平台的说法"),
+                format!("no enrolment of gateway {agent} is shown to be in the log: it is the server's word"),
+            );
+            return;
+        };
+        if enrol.key != known.key || enrol.project != known.project || at_ms != known.enrolled_ms {
+            self.report.wrong(
+                format!("网关 {agent} 的注册信息与日志中的登记不一致"),
+                format!("the enrolment of gateway {agent} is not the one in the log"),
+            );
+            return;
+        }
+        let of = |party: Party| by.get(&i32::from(party)).cloned();
+        match (of(Party::Firm), of(Party::City)) {
+            (Some(firm), Some(city)) => self.report.say(
+                Mark::Holds,
+                format!("网关 {agent} 的登记在日志中；密钥由企业（{firm}）与城市（{city}）确认（北京时间）"),
+                format!(
+                    "the enrolment of gateway {agent} is in the log; its key was confirmed by the firm ({firm}) and \
+                     the city ({city}) (UTC+8)"
+                ),
+            ),
+            (firm, city) => {
+                let zh = |by: &Option<String>| by.clone().unwrap_or_else(|| "未确认".to_owned());
+                let en = |by: &Option<String>| by.clone().unwrap_or_else(|| "not yet".to_owned());
+                self.report.say(
+                    Mark::Missing,
+                    format!("网关 {agent} 的密钥没有双方确认：企业 {}，城市 {}", zh(&firm), zh(&city)),
+                    format!(
+                        "the key of gateway {agent} lacks a confirmation: the firm {}, the city {}",
+                        en(&firm),
+                        en(&city)
+                    ),
+                );
+            }
+        }
     }
 
     /// Keys that enrolments name are those that the chain has put in place itself.
@@ -584,8 +719,8 @@ impl Checking<'_> {
                 "whether the assessment is right: it is the server's, by the versions of rules it names, and is not computed again here",
             ),
             (
-                "注册密钥是否得到企业确认：本版本的注册没有双方确认",
-                "whether the firm has confirmed the enrolled key: enrolment has no second confirmation in this version",
+                "确认密钥的人是否当面看过网关：日志只记有其姓名",
+                "whether those who confirmed the key have seen the gateway: the log has their names alone",
             ),
             other_log,
             ("逐人使用明细：不在包内", "use by account: these rows are not in a bundle"),
@@ -706,26 +841,32 @@ impl Signers<'_> {
     }
 }
 
-/// The receipt and its checkpoint's text.
-fn receipted(
+/// The receipt of an envelope and its checkpoint's text.
+fn of_envelope(
     text: &[u8],
     envelope: &Envelope,
     header: &Header,
     log_key: &str,
 ) -> Result<(Receipt, String), String> {
-    let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
-    let receipt = parse_receipt_text(text).map_err(|error| error.to_string())?;
-    // One form only: a receipt is written again and must be the same.
-    if proof::log::receipt_text(&receipt) != text {
-        return Err("it has parts that nobody reads".to_owned());
-    }
-    let checked = check_receipt(&receipt, envelope.id(), log_key).map_err(|error| error.to_string())?;
+    let (checked, checkpoint) = receipted(text, envelope.id(), log_key)?;
     let entry = &checked.entry;
     if (entry.seq, entry.epoch, entry.kind.as_str()) != (header.seq, header.epoch, envelope.kind())
         || entry.kid != envelope.kid()
     {
         return Err("the log entry is of another place, kind or key".to_owned());
     }
+    Ok((checked, checkpoint))
+}
+
+/// The receipt of an entry and its checkpoint's text.
+fn receipted(text: &[u8], entry: EntryId, log_key: &str) -> Result<(Receipt, String), String> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
+    let receipt = parse_receipt_text(text).map_err(|error| error.to_string())?;
+    // One form only: a receipt is written again and must be the same.
+    if proof::log::receipt_text(&receipt) != text {
+        return Err("it has parts that nobody reads".to_owned());
+    }
+    let checked = check_receipt(&receipt, entry, log_key).map_err(|error| error.to_string())?;
     let checkpoint = checkpoint_of(&receipt).unwrap_or_default().to_owned();
     Ok((checked, checkpoint))
 }

@@ -7,7 +7,7 @@ use proof::{AgentId, wire};
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params, params};
 use tlog_tiles::{HashReader, prove_record};
 
-use super::reader::{StoredHashes, head_of};
+use super::reader::{Reader, StoredHashes, head_of};
 use super::{Sqlite, load_tree};
 use crate::LedgerError;
 use crate::error::Doing as _;
@@ -24,13 +24,30 @@ impl Sqlite {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
+        let recorded = self.grow(
+            now_ms,
+            |transaction, growth| record(transaction, growth, batch).map(Some),
+            |places, growth, note, reader| receipts(batch, places, growth, note, reader),
+        )?;
+        Ok(recorded.unwrap_or_default())
+    }
+
+    /// Grows the log in one transaction: `record` says what of, and `answer` is asked when all of it is durable. Where
+    /// `record` has nothing to say, nothing is changed.
+    pub(super) fn grow<R, T>(
+        &mut self,
+        now_ms: i64,
+        record: impl FnOnce(&Transaction<'_>, &mut Growth<'_>) -> Result<Option<R>, LedgerError>,
+        answer: impl FnOnce(R, &Growth<'_>, &str, &Reader) -> Result<T, LedgerError>,
+    ) -> Result<Option<T>, LedgerError> {
         self.follow_other_writers()?;
-        let growth = self.tree.grow();
+        let mut growth = self.tree.grow();
         let connection = &self.reader.connection;
         let doing = "begin a batch";
         let transaction =
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate).doing(doing)?;
-        let (growth, places) = record(&transaction, growth, batch)?;
+        let Some(recorded) = record(&transaction, &mut growth)? else { return Ok(None) };
+        store_hashes(&transaction, &growth)?;
         let root = growth.root().map_err(bad_math)?;
         let note = self.key.sign(growth.size(), root);
         let sealed = transaction
@@ -47,24 +64,10 @@ impl Sqlite {
         // From here on the checkpoint is durable, and so is everything a receipt may promise.
         self.reader.remember_root(growth.size(), root);
         self.reader.remember_hashes(growth.new_hashes());
-        let mut receipts = Vec::with_capacity(batch.len());
-        for (new, place) in batch.iter().zip(places) {
-            receipts.push(match place {
-                Place::New { index, log_entry } => Receipted {
-                    index,
-                    agent: new.agent,
-                    entry: new.entry,
-                    receipt: receipt(index, log_entry, growth.size(), &note, &growth)?,
-                },
-                Place::Known => self
-                    .reader
-                    .find(new.entry)?
-                    .ok_or_else(|| LedgerError::Damaged(format!("entry {} is gone", new.entry)))?,
-            });
-        }
+        let answer = answer(recorded, &growth, &note, &self.reader)?;
         let grown = growth.grown().map_err(bad_math)?;
         self.tree = grown;
-        Ok(receipts)
+        Ok(Some(answer))
     }
 
     /// Loads the tree again when another process has appended.
@@ -82,12 +85,37 @@ enum Place {
     Known,
 }
 
-/// Writes entries, tree hashes and chain heads.
-fn record<'a>(
-    transaction: &Transaction<'_>,
-    mut growth: Growth<'a>,
+/// The receipts of a batch that is durable, in its order.
+fn receipts(
     batch: &[NewEntry],
-) -> Result<(Growth<'a>, Vec<Place>), LedgerError> {
+    places: Vec<Place>,
+    growth: &Growth<'_>,
+    note: &str,
+    reader: &Reader,
+) -> Result<Vec<Receipted>, LedgerError> {
+    let mut receipts = Vec::with_capacity(batch.len());
+    for (new, place) in batch.iter().zip(places) {
+        receipts.push(match place {
+            Place::New { index, log_entry } => Receipted {
+                index,
+                agent: new.agent,
+                entry: new.entry,
+                receipt: receipt(index, log_entry, growth.size(), note, growth)?,
+            },
+            Place::Known => reader
+                .find(new.entry)?
+                .ok_or_else(|| LedgerError::Damaged(format!("entry {} is gone", new.entry)))?,
+        });
+    }
+    Ok(receipts)
+}
+
+/// Writes entries and chain heads.
+fn record(
+    transaction: &Transaction<'_>,
+    growth: &mut Growth<'_>,
+    batch: &[NewEntry],
+) -> Result<Vec<Place>, LedgerError> {
     let mut places = Vec::with_capacity(batch.len());
     let mut heads: BTreeMap<AgentId, Head> = BTreeMap::new();
     for new in batch {
@@ -107,20 +135,23 @@ fn record<'a>(
         head.follow(new);
         places.push(Place::New { index, log_entry });
     }
+    for (agent, head) in heads {
+        store_head(transaction, agent, &head)?;
+    }
+    Ok(places)
+}
+
+fn store_hashes(transaction: &Transaction<'_>, growth: &Growth<'_>) -> Result<(), LedgerError> {
     let doing = "store the tree's hashes";
     let mut insert =
         transaction.prepare_cached("INSERT INTO hashes (idx, hash) VALUES (?, ?)").doing(doing)?;
     for (index, hash) in growth.new_hashes() {
         insert.execute(params![index, hash.0]).doing(doing)?;
     }
-    drop(insert);
-    for (agent, head) in heads {
-        store_head(transaction, agent, &head)?;
-    }
-    Ok((growth, places))
+    Ok(())
 }
 
-fn log_entry(new: &NewEntry) -> Vec<u8> {
+pub(super) fn log_entry(new: &NewEntry) -> Vec<u8> {
     LogEntry {
         kind: new.kind.clone(),
         kid: new.kid,
@@ -134,7 +165,7 @@ fn log_entry(new: &NewEntry) -> Vec<u8> {
 }
 
 /// Inserts one entry with what belongs to it; `false` when it is held already.
-fn insert(
+pub(super) fn insert(
     transaction: &Connection,
     index: u64,
     new: &NewEntry,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use proof::log::Outcome;
-use proof::{AgentId, EntryId, VerifyKey};
+use proof::{Act, AgentId, EntryId, VerifyKey};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tlog_tiles::{Hash, HashReader, prove_tree, stored_hash_index};
 
@@ -13,8 +13,8 @@ use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::finding;
 use crate::store::{
-    Agent, AgentKey, Checkpoint, Entry, Head, ManifestDigest, Presence, Project, Read, Receipted,
-    RefusalCount, Revoked,
+    Agent, AgentKey, Checkpoint, Confirmed, Entry, Head, ManifestDigest, Presence, Project, Read, Receipted,
+    Recorded, RefusalCount, Revoked, TokenHash,
 };
 
 /// Roots kept in memory, to know an anchor without reading the tree: 65,536 checkpoints, about 5 MB.
@@ -137,7 +137,9 @@ impl HashReader for Recently<'_> {
 
 const AGENT: &str =
     "SELECT id, project, key, epoch, enrolled_ms, hostname, revoked_ms, revoked_reason, online,
-                            presence_ms, head_seq, head_entry, forks, end_ms, anchor FROM agents";
+                            presence_ms, head_seq, head_entry, forks, end_ms, anchor, firm_ms, firm_name, city_ms,
+                            city_name, coalesce((SELECT k.key FROM keys k WHERE k.agent = id ORDER BY k.epoch LIMIT 1), key)
+                     FROM agents";
 
 const ENTRY: &str =
     "SELECT e.idx, e.agent, e.epoch, e.seq, e.entry, e.kind, e.recv_ms, e.outcome, e.findings,
@@ -231,7 +233,7 @@ impl Read for Reader {
                 }),
             None => self
                 .connection
-                .prepare_cached(&format!("{ENTRY} WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"))
+                .prepare_cached(&format!("{ENTRY} WHERE e.idx >= ? AND e.seq > 0 ORDER BY e.idx LIMIT ?"))
                 .and_then(|mut select| select.query_map(params![from, limit], read_entry)?.collect()),
         }
         .doing("read entries")
@@ -239,7 +241,7 @@ impl Read for Reader {
 
     fn entry(&self, index: u64) -> Result<Option<Entry>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("{ENTRY} WHERE e.idx = ?"))
+            .prepare_cached(&format!("{ENTRY} WHERE e.idx = ? AND e.seq > 0"))
             .and_then(|mut select| select.query_row([index], read_entry).optional())
             .doing("read an entry")
     }
@@ -304,6 +306,31 @@ impl Read for Reader {
             .doing("read log entries")
     }
 
+    fn acts(&self, agent: AgentId) -> Result<Vec<Recorded>, LedgerError> {
+        let found: Vec<(u64, String, Vec<u8>)> = self
+            .connection
+            .prepare_cached(
+                "SELECT e.idx, e.kind, e.envelope FROM acts a JOIN entries e ON e.idx = a.idx
+                 WHERE a.agent = ? ORDER BY e.idx",
+            )
+            .and_then(|mut select| {
+                select.query_map([agent.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            })
+            .doing("read acts")?;
+        let read = |(index, kind, bytes): (u64, String, Vec<u8>)| {
+            let act = Act::parse(&kind, &bytes).map_err(|error| LedgerError::Damaged(error.to_string()))?;
+            Ok(Recorded { index, bytes, act })
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    fn project_of(&self, code: TokenHash, now_ms: i64) -> Result<Option<String>, LedgerError> {
+        self.connection
+            .prepare_cached("SELECT project FROM firm_codes WHERE hash = ? AND expires_ms > ?")
+            .and_then(|mut select| select.query_row(params![code, now_ms], |row| row.get(0)).optional())
+            .doing("look for a firm's code")
+    }
+
     fn refusals(&self) -> Result<Vec<RefusalCount>, LedgerError> {
         self.connection
             .prepare_cached(
@@ -352,6 +379,10 @@ fn read_agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
     let key = VerifyKey::from_bytes(&key).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(error))
     })?;
+    let first: [u8; 32] = row.get(19)?;
+    let enrolled_key = VerifyKey::from_bytes(&first).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(19, rusqlite::types::Type::Blob, Box::new(error))
+    })?;
     let revoked: Option<i64> = row.get(6)?;
     let reason: Option<String> = row.get(7)?;
     let online: Option<bool> = row.get(8)?;
@@ -359,12 +390,15 @@ fn read_agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
     Ok(Agent {
         id: AgentId(row.get(0)?),
         project: row.get(1)?,
+        enrolled_key,
         kid: key.kid(),
         key,
         epoch: row.get(3)?,
         enrolled_ms: row.get(4)?,
         hostname: row.get(5)?,
         revoked: revoked.map(|at_ms| Revoked { at_ms, reason: reason.unwrap_or_default() }),
+        firm: confirmed(row.get(15)?, row.get(16)?),
+        city: confirmed(row.get(17)?, row.get(18)?),
         presence: online.zip(presence_ms).map(|(online, since_ms)| Presence { online, since_ms }),
         head: Head {
             seq: row.get(10)?,
@@ -374,6 +408,10 @@ fn read_agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
             anchor: row.get(14)?,
         },
     })
+}
+
+fn confirmed(at_ms: Option<i64>, name: Option<String>) -> Option<Confirmed> {
+    at_ms.map(|at_ms| Confirmed { at_ms, name: name.unwrap_or_default() })
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {

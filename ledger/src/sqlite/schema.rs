@@ -6,7 +6,7 @@ use crate::LedgerError;
 use crate::error::Doing as _;
 
 /// One script a version; `PRAGMA user_version` counts those that ran. Scripts that were released never change.
-const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     // 1: agents, entries, the tree.
     "CREATE TABLE log (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -92,7 +92,29 @@ const MIGRATIONS: [&str; 2] = [
         text TEXT NOT NULL,
         PRIMARY KEY (agent, name)
     ) STRICT, WITHOUT ROWID;",
-    // 2: keys by epoch. An agent that never rotated has none here: its one key stands with it.
+    // 2: acts of the log's owner, and who confirmed a gateway's key.
+    "CREATE TABLE acts (
+        idx INTEGER PRIMARY KEY,
+        agent BLOB
+    ) STRICT;
+    CREATE INDEX acts_by_agent ON acts (agent) WHERE agent IS NOT NULL;
+
+    ALTER TABLE agents ADD COLUMN firm_ms INTEGER;
+    ALTER TABLE agents ADD COLUMN firm_name TEXT;
+    ALTER TABLE agents ADD COLUMN city_ms INTEGER;
+    ALTER TABLE agents ADD COLUMN city_name TEXT;
+
+    ALTER TABLE tokens ADD COLUMN installer TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN replaces BLOB;
+    ALTER TABLE tokens ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+
+    -- The code that a firm's representative was given: the newest one is good.
+    CREATE TABLE firm_codes (
+        project TEXT PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        expires_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;",
+    // 3: keys by epoch. An agent that never rotated has none here: its one key stands with it.
     "CREATE TABLE keys (
         agent BLOB NOT NULL,
         epoch INTEGER NOT NULL,

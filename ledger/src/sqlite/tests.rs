@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use proof::log::{LogEntry, Outcome, check_receipt};
-use proof::{EntryId, SigningKey};
+use proof::{EntryId, Party, SigningKey};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Head, NewEntry};
+use crate::store::{Confirmed, Head, NewEntry, Shown};
 use crate::{Finding, LogKey};
 
 const NOW: i64 = 1_750_000_000_000;
@@ -36,12 +36,12 @@ fn key() -> LogKey {
 }
 
 fn agent(id: AgentId) -> NewAgent {
-    NewAgent { id, key: SigningKey::from_seed(&[id.0[0]; 32]).verify_key(), hostname: "gateway".to_owned() }
+    NewAgent::of(id, SigningKey::from_seed(&[id.0[0]; 32]).verify_key(), "gateway")
 }
 
 fn enrolled(place: &Place) -> Sqlite {
     let mut ledger = place.open();
-    ledger.add_token([1; 32], "steel", NOW + 1000).unwrap();
+    ledger.add_token([1; 32], &NewToken::of("steel", NOW + 1000)).unwrap();
     ledger.enrol([1; 32], &agent(AGENT), NOW).unwrap().unwrap();
     ledger
 }
@@ -81,7 +81,7 @@ fn a_receipt_verifies_with_the_log_key_alone() {
     let receipts = ledger.append(&batch, NOW).unwrap();
     for (at, (new, receipted)) in batch.iter().zip(&receipts).enumerate() {
         let checked = check_receipt(&receipted.receipt, new.entry, ledger.log_verifier()).unwrap();
-        assert_eq!((checked.index, checked.size), (at as u64, 5));
+        assert_eq!((checked.index, checked.size), (at as u64 + 1, 6));
         assert_eq!(checked.entry.seq, new.seq);
         assert_eq!(checked.origin, "test.log");
     }
@@ -96,11 +96,11 @@ fn an_entry_is_recorded_once_and_asked_for_again_has_the_same_log_entry() {
     late.recv_ms += 5000;
     let again = ledger.append(&[late, entry(4, 9), entry(4, 9)], NOW).unwrap();
     assert_eq!(again[0].receipt.entry, first[1].receipt.entry);
-    assert_eq!((again[0].index, again[1].index, again[2].index), (1, 3, 3));
-    assert_eq!(ledger.read().checkpoint().unwrap().size, 4);
+    assert_eq!((again[0].index, again[1].index, again[2].index), (2, 4, 4));
+    assert_eq!(ledger.read().checkpoint().unwrap().size, 5);
     let found = ledger.read().find(first[0].entry).unwrap().unwrap();
     assert_eq!(found.receipt.entry, first[0].receipt.entry);
-    assert_eq!(check_receipt(&found.receipt, found.entry, ledger.log_verifier()).unwrap().size, 4);
+    assert_eq!(check_receipt(&found.receipt, found.entry, ledger.log_verifier()).unwrap().size, 5);
     assert_eq!(ledger.read().find(EntryId([0; 32])).unwrap(), None);
 }
 
@@ -130,11 +130,11 @@ fn a_batch_that_failed_leaves_nothing() {
     let mut ledger = enrolled(&place);
     ledger.append(&entries(1..3), NOW).unwrap();
     // A second place for the same log index: the third insert of this batch fails.
-    ledger.reader.connection.execute("INSERT INTO use_rows VALUES (4, 0, x'00')", []).unwrap();
+    ledger.reader.connection.execute("INSERT INTO use_rows VALUES (5, 0, x'00')", []).unwrap();
     assert!(ledger.append(&entries(3..9), NOW).is_err());
-    assert_eq!(ledger.read().checkpoint().unwrap().size, 2);
+    assert_eq!(ledger.read().checkpoint().unwrap().size, 3);
     assert_eq!(ledger.read().head(AGENT).unwrap().seq, 2);
-    ledger.reader.connection.execute("DELETE FROM use_rows WHERE idx = 4", []).unwrap();
+    ledger.reader.connection.execute("DELETE FROM use_rows WHERE idx = 5", []).unwrap();
     let receipts = ledger.append(&entries(3..9), NOW).unwrap();
     check_receipt(&receipts[5].receipt, receipts[5].entry, ledger.log_verifier()).unwrap();
 }
@@ -146,9 +146,9 @@ fn two_writers_of_one_file_keep_one_log() {
     let mut second = place.open();
     first.append(&entries(1..4), NOW).unwrap();
     let receipts = second.append(&entries(4..6), NOW).unwrap();
-    assert_eq!(receipts[0].index, 3);
+    assert_eq!(receipts[0].index, 4);
     let receipts = first.append(&entries(6..7), NOW).unwrap();
-    assert_eq!(check_receipt(&receipts[0].receipt, receipts[0].entry, first.log_verifier()).unwrap().size, 6);
+    assert_eq!(check_receipt(&receipts[0].receipt, receipts[0].entry, first.log_verifier()).unwrap().size, 7);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_changed_tree_does_not_open() {
     let place = Place::new();
     let mut ledger = enrolled(&place);
     ledger.append(&entries(1..4), NOW).unwrap();
-    ledger.reader.connection.execute("UPDATE hashes SET hash = zeroblob(32) WHERE idx = 3", []).unwrap();
+    ledger.reader.connection.execute("UPDATE hashes SET hash = zeroblob(32) WHERE idx = 6", []).unwrap();
     drop(ledger);
     assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Damaged(_))));
 }
@@ -166,7 +166,7 @@ fn a_cut_log_does_not_open() {
     let place = Place::new();
     let mut ledger = enrolled(&place);
     ledger.append(&entries(1..4), NOW).unwrap();
-    ledger.reader.connection.execute("DELETE FROM entries WHERE idx = 2", []).unwrap();
+    ledger.reader.connection.execute("DELETE FROM entries WHERE idx = 3", []).unwrap();
     drop(ledger);
     assert!(matches!(Sqlite::open(&place.path(), key()), Err(LedgerError::Damaged(_))));
 }
@@ -196,7 +196,7 @@ fn a_token_enrols_one_agent_once() {
     let other = AgentId([8; 16]);
     assert_eq!(ledger.enrol([1; 32], &agent(other), NOW).unwrap().unwrap_err(), TokenRefused::Taken);
     assert_eq!(ledger.enrol([2; 32], &agent(other), NOW).unwrap().unwrap_err(), TokenRefused::Unknown);
-    ledger.add_token([2; 32], "steel", NOW + 10).unwrap();
+    ledger.add_token([2; 32], &NewToken::of("steel", NOW + 10)).unwrap();
     assert_eq!(ledger.enrol([2; 32], &agent(other), NOW + 10).unwrap().unwrap_err(), TokenRefused::Expired);
     assert_eq!(ledger.enrol([2; 32], &agent(AGENT), NOW).unwrap().unwrap_err(), TokenRefused::Enrolled);
     assert_eq!(ledger.read().projects(NOW).unwrap()[0].open_tokens, 1);
@@ -218,6 +218,124 @@ fn a_revocation_keeps_its_first_reason_and_the_entries() {
     let revoked = ledger.read().agent(AGENT).unwrap().unwrap().revoked.unwrap();
     assert_eq!((revoked.at_ms, revoked.reason.as_str()), (NOW + 1, "stolen"));
     assert_eq!(ledger.read().entries(Some(AGENT), 0, 10).unwrap().len(), 2);
+}
+
+fn confirmation(party: Party, name: &str) -> NewConfirmation {
+    NewConfirmation { agent: AGENT, key: agent(AGENT).key, party, name: name.to_owned() }
+}
+
+#[test]
+fn who_enrols_confirms_and_revokes_stands_in_the_log_once() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let token = NewToken {
+        installer: "某服务商".to_owned(),
+        replaces: Some((AgentId([3; 16]), "主板损坏".to_owned())),
+        ..NewToken::of("steel", NOW + 1000)
+    };
+    ledger.add_token([1; 32], &token).unwrap();
+    let shown = Shown { hardware: Some([4; 32]), ..Shown::default() };
+    let new = NewAgent { shown, ..agent(AGENT) };
+    for _ in 0..2 {
+        let enrolled = ledger.enrol([1; 32], &new, NOW).unwrap().unwrap();
+        assert!(!enrolled.is_confirmed());
+    }
+    ledger.append(&entries(1..3), NOW).unwrap();
+    for (party, name) in [(Party::Firm, "王"), (Party::City, "李"), (Party::Firm, "赵")] {
+        assert!(ledger.confirm(&confirmation(party, name), NOW + 1).unwrap());
+    }
+    let confirmed = ledger.read().agent(AGENT).unwrap().unwrap();
+    assert!(confirmed.is_confirmed());
+    assert_eq!(confirmed.firm.unwrap(), Confirmed { at_ms: NOW + 1, name: "王".to_owned() });
+    for _ in 0..2 {
+        assert!(ledger.revoke(AGENT, "被盗", NOW + 2).unwrap());
+    }
+
+    let acts = ledger.read().acts(AGENT).unwrap();
+    let kinds: Vec<_> = acts.iter().map(|recorded| (recorded.index, recorded.act.kind())).collect();
+    assert_eq!(kinds, [(0, "enrol"), (3, "confirm"), (4, "confirm"), (5, "revoke")]);
+    for recorded in &acts {
+        let receipted = ledger.read().find(recorded.act.id()).unwrap().unwrap();
+        let checked = check_receipt(&receipted.receipt, recorded.act.id(), ledger.log_verifier()).unwrap();
+        assert_eq!((checked.entry.epoch, checked.entry.seq, checked.index), (0, 0, recorded.index));
+        assert_eq!(checked.entry.kid, agent(AGENT).key.kid());
+    }
+    let Deed::Enrol(_, enrol) = &acts[0].act.deed else { panic!("the first is the enrolment") };
+    assert_eq!((enrol.installer.as_str(), enrol.reason.as_str()), ("某服务商", "主板损坏"));
+    assert_eq!((&enrol.hardware[..], &enrol.replaces[..]), (&[4; 32][..], &[3; 16][..]));
+    let Deed::Revoke(_, revoke) = &acts[3].act.deed else { panic!("the last is the revocation") };
+    assert_eq!(revoke.from_seq, 3);
+    drop(ledger);
+    assert_eq!(place.open().read().acts(AGENT).unwrap().len(), 4);
+}
+
+#[test]
+fn another_key_is_not_confirmed_and_a_refused_token_leaves_nothing_in_the_log() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    let other = NewConfirmation { key: agent(AgentId([8; 16])).key, ..confirmation(Party::City, "李") };
+    assert!(!ledger.confirm(&other, NOW).unwrap());
+    ledger.confirm(&confirmation(Party::City, "两\n行"), NOW).unwrap_err();
+    ledger.enrol([9; 32], &agent(AgentId([8; 16])), NOW).unwrap().unwrap_err();
+    let known = ledger.read().agent(AGENT).unwrap().unwrap();
+    assert_eq!((known.firm, known.city), (None, None));
+    assert_eq!(ledger.read().checkpoint().unwrap().size, 1);
+}
+
+#[test]
+fn nobody_enrols_as_the_log_itself() {
+    let place = Place::new();
+    let mut ledger = enrolled(&place);
+    ledger.add_token([2; 32], &NewToken::of("steel", NOW + 10)).unwrap();
+    let nobody = NewAgent::of(AgentId([0; 16]), agent(AGENT).key, "");
+    assert_eq!(ledger.enrol([2; 32], &nobody, NOW).unwrap().unwrap_err(), TokenRefused::Enrolled);
+}
+
+#[test]
+fn beacons_differ_and_are_no_gateways_entries() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    for _ in 0..3 {
+        ledger.beacon(NOW).unwrap();
+    }
+    let log_entries = ledger.read().log_entries(0, 10).unwrap();
+    let ids: BTreeSet<_> = log_entries.iter().map(|bytes| LogEntry::parse(bytes).unwrap().entry).collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ledger.read().entries(None, 0, 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_firms_code_is_good_for_its_time_and_until_there_is_a_newer_one() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    ledger.set_firm_code([1; 32], "steel", NOW + 10).unwrap();
+    let project = |ledger: &Sqlite, code, now| ledger.read().project_of(code, now).unwrap();
+    assert_eq!(project(&ledger, [1; 32], NOW), Some("steel".to_owned()));
+    assert_eq!(project(&ledger, [1; 32], NOW + 10), None);
+    assert_eq!(project(&ledger, [2; 32], NOW), None);
+    ledger.set_firm_code([2; 32], "steel", NOW + 10).unwrap();
+    assert_eq!(project(&ledger, [1; 32], NOW), None);
+    assert_eq!(project(&ledger, [2; 32], NOW), Some("steel".to_owned()));
+}
+
+#[test]
+fn a_ledger_of_the_first_format_opens_and_its_gateways_wait_for_confirmation() {
+    let place = Place::new();
+    let old = Connection::open(place.path()).unwrap();
+    old.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO agents (id, project, key, epoch, enrolled_ms, hostname, head_seq, head_entry, forks, anchor)
+         VALUES (?, 'steel', ?, 1, 5, 'gw', 0, zeroblob(32), 0, 0)",
+        params![AGENT.0, agent(AGENT).key.to_bytes()],
+    )
+    .unwrap();
+    drop(old);
+    let mut ledger = place.open();
+    assert!(!ledger.read().agent(AGENT).unwrap().unwrap().is_confirmed());
+    assert!(ledger.confirm(&confirmation(Party::Firm, "王"), NOW).unwrap());
+    assert!(ledger.confirm(&confirmation(Party::City, "李"), NOW).unwrap());
+    assert!(ledger.read().agent(AGENT).unwrap().unwrap().is_confirmed());
 }
 
 #[test]
@@ -244,7 +362,7 @@ fn a_sequence_brings_all_its_entries_and_no_others() {
         let found = ledger.read().entries_of(AGENT, seq).unwrap();
         found.into_iter().map(|entry| (entry.index, entry.seq)).collect::<Vec<_>>()
     };
-    assert_eq!(found(3), [(2, 3), (4, 3)]);
+    assert_eq!(found(3), [(3, 3), (5, 3)]);
     assert_eq!(found(9), []);
     assert!(ledger.read().entries_of(AgentId([1; 16]), 3).unwrap().is_empty());
 }
@@ -259,14 +377,15 @@ fn entries_come_back_as_they_were_given() {
     odd.manifest = Some([3; 16]);
     ledger.append(&[odd.clone()], NOW).unwrap();
     let reader = Reader::open(&place.path()).unwrap();
-    let held = reader.entry(0).unwrap().unwrap();
+    let held = reader.entry(1).unwrap().unwrap();
     assert_eq!((held.findings, held.outcome, held.end_ms), (odd.findings, odd.outcome, odd.end_ms));
     assert_eq!(LogEntry::parse(&held.log_entry).unwrap().recv_ms, odd.recv_ms);
     assert!(reader.knows_manifest(AGENT, [3; 16]).unwrap());
     assert!(!reader.knows_manifest(AgentId([1; 16]), [3; 16]).unwrap());
     assert_eq!(reader.entries(None, 0, 10).unwrap().len(), 1);
-    assert_eq!(reader.entries(None, 1, 10).unwrap().len(), 0);
-    assert!(reader.entry(1).unwrap().is_none());
+    assert_eq!(reader.entries(None, 2, 10).unwrap().len(), 0);
+    assert!(reader.entry(0).unwrap().is_none(), "an act is no entry of a gateway");
+    assert!(reader.entry(2).unwrap().is_none());
 }
 
 #[test]
@@ -307,8 +426,8 @@ fn old_roots_are_known_and_future_ones_are_not() {
     ledger.append(&entries(4..9), NOW).unwrap();
     drop(ledger);
     let ledger = place.open();
-    assert_eq!(ledger.read().root_at(3).unwrap(), Some(root));
-    assert_eq!(ledger.read().root_at(9).unwrap(), None);
+    assert_eq!(ledger.read().root_at(4).unwrap(), Some(root));
+    assert_eq!(ledger.read().root_at(10).unwrap(), None);
 }
 
 proptest! {
@@ -332,7 +451,7 @@ proptest! {
             prop_assert!(check_receipt(&old.receipt, old.entry, ledger.log_verifier()).is_ok());
             let found = ledger.read().find(old.entry).unwrap().unwrap();
             let checked = check_receipt(&found.receipt, old.entry, ledger.log_verifier()).unwrap();
-            prop_assert_eq!((checked.index, checked.size), (old.index, seq - 1));
+            prop_assert_eq!((checked.index, checked.size), (old.index, seq));
         }
     }
 }
@@ -342,8 +461,9 @@ fn tiles_hold_the_hashes_of_the_entries_and_nothing_that_is_under_no_checkpoint(
     use ct_merkle::mem_backed_tree::MemoryBackedTree;
     let place = Place::new();
     let mut ledger = enrolled(&place);
-    let receipts = ledger.append(&entries(1..301), NOW).unwrap();
-    let log_entries: Vec<_> = receipts.into_iter().map(|receipted| receipted.receipt.entry).collect();
+    let receipts = ledger.append(&entries(1..300), NOW).unwrap();
+    let mut log_entries = ledger.read().log_entries(0, 1).unwrap();
+    log_entries.extend(receipts.into_iter().map(|receipted| receipted.receipt.entry));
     let read = |path: &str| crate::Resource::at(path).unwrap().read(ledger.read()).unwrap();
     let mut first: MemoryBackedTree<sha2_next::Sha256, Vec<u8>> = MemoryBackedTree::new();
     log_entries[..256].iter().for_each(|entry| first.push(entry.clone()));
@@ -393,11 +513,16 @@ fn a_rotation_changes_the_key_together_with_its_entry_once_and_only_of_its_own_e
         let held = ledger.read().agent(AGENT).unwrap().unwrap();
         assert_eq!((held.epoch, held.key, held.kid), (2, second, second.kid()));
     }
+    // Six words are of the key that was enrolled, whatever signs since.
+    assert_eq!(ledger.read().agent(AGENT).unwrap().unwrap().enrolled_key, first);
+    let new = |key| NewConfirmation { key, ..confirmation(Party::City, "李") };
+    assert!(!ledger.confirm(&new(second), NOW).unwrap());
+    assert!(ledger.enrol([1; 32], &agent(AGENT), NOW).unwrap().is_ok(), "asked again after a lost answer");
     let late = NewEntry { rotates: Some(first), ..entry(3, 9) };
     assert!(matches!(ledger.append(&[late], NOW), Err(LedgerError::Damaged(_))));
     assert_eq!(
         (keys(&ledger).len(), ledger.read().checkpoint().unwrap().size),
-        (2, 2),
+        (2, 3),
         "nothing of it is there"
     );
 }

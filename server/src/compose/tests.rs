@@ -3,7 +3,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use proof::AgentId;
 
 use super::*;
-use crate::commands;
+use crate::commands::{self, Installing};
 
 fn config(directory: &Path) -> ServerConfig {
     std::fs::create_dir_all(directory.join("projects")).unwrap();
@@ -16,7 +16,8 @@ fn config(directory: &Path) -> ServerConfig {
 async fn a_server_starts_on_free_ports_and_stops_along_the_road() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path());
-    let added = commands::add_project(&config, "a-firm", "甲公司", &SystemClock).unwrap();
+    let added =
+        commands::add_project(&config, "a-firm", "甲公司", &Installing::default(), &SystemClock).unwrap();
     assert!(added.begun.is_some_and(|path| path.is_file()));
     let server = Server::build(config.clone(), Arc::new(SystemClock)).await.unwrap();
     let Addresses { broker, enrolment, portal } = server.addresses();
@@ -32,7 +33,7 @@ async fn a_server_starts_on_free_ports_and_stops_along_the_road() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     // The ledger is shared with a running server.
-    commands::add_project(&config, "a-firm", "甲公司", &SystemClock).unwrap();
+    commands::add_project(&config, "a-firm", "甲公司", &Installing::default(), &SystemClock).unwrap();
     assert!(commands::list_projects(&config, &SystemClock).unwrap().contains("a-firm\t0\t2"));
     stop.cancel();
     tasks.finish(GRACE).await.unwrap();

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use daemon::{Bounds, Door};
-use ledger::{Owner, Readers, Sqlite};
+use ledger::{NewToken, Owner, Readers, Sqlite};
 use proof::SigningKey;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -50,7 +50,11 @@ impl Desk {
     async fn token(&self, valid_ms: i64) -> Token {
         let token = Token::make(&self.enrolment.ca.fingerprint()).unwrap();
         let (hash, expires_ms) = (token.hash(), SystemClock.stamp().wall_ms + valid_ms);
-        self.enrolment.ledger.run(move |store| store.add_token(hash, "a-firm", expires_ms)).await.unwrap();
+        self.enrolment
+            .ledger
+            .run(move |store| store.add_token(hash, &NewToken::of("a-firm", expires_ms)))
+            .await
+            .unwrap();
         token
     }
 
@@ -79,6 +83,9 @@ impl Applicant {
             csr: self.csr.pem().unwrap(),
             pop: BASE64.encode(&pop),
             hostname: "gateway\n1".to_owned(),
+            hardware: HEXLOWER_PERMISSIVE.encode(&[4; 32]),
+            manifest: String::new(),
+            baseline: String::new(),
         }
     }
 }
@@ -134,6 +141,7 @@ async fn a_proof_of_possession_fits_one_key_token_agent_and_request() {
         Request { public_key: "00".repeat(32), ..good.clone() },
         Request { csr: String::new(), ..good.clone() },
         Request { pop: "00".to_owned(), ..good.clone() },
+        Request { hardware: "00".to_owned(), ..good.clone() },
     ] {
         assert_eq!(desk.refused(wrong).await, "unreadable");
     }

@@ -16,7 +16,7 @@ use super::Demo;
 use crate::plant::Plant;
 use crate::plant::files;
 use crate::recordings::local_day;
-use crate::road::{server_config, write_agent_config};
+use crate::road::{confirm, enrolled, server_config, write_agent_config};
 
 /// Polls of every source.
 const CADENCE: Duration = Duration::from_secs(5);
@@ -63,7 +63,9 @@ pub(super) async fn run(demo: &Demo, folder: &Path, stop: CancellationToken) -> 
         files::write_manifest(plant, plant.folder(), CADENCE)?;
         let agent_toml = write_agent_config(plant.folder(), FLUSH)?;
         let enrol = ["enrol", "--yes", "--server", &enrolment, "--token", token];
-        output(&programs.join("inuse-agent"), &enrol, &agent_toml).await?;
+        let printed = output(&programs.join("inuse-agent"), &enrol, &agent_toml).await?;
+        let (agent, words) = enrolled(&printed)?;
+        confirm(&config, plant.firm().id, &agent, &words, &SystemClock)?;
         agents.push(start(&programs.join("inuse-agent"), &agent_toml)?);
     }
     tracing::info!(portal = %format!("http://{portal}/"), agents = agents.len(), "running in real time until ctrl-c");

@@ -5,6 +5,7 @@ use scorer::assessment::GapLine;
 
 use super::super::rows;
 use crate::figures::{minute, percent, span};
+use crate::lang::Lang;
 use crate::page::Page;
 use crate::source::{Firm, Gateway, LogFacts, Said};
 use crate::words;
@@ -174,6 +175,11 @@ pub(super) struct GatewayPart {
     pub(super) last: String,
     pub(super) seq: u64,
     pub(super) revoked: Option<String>,
+    pub(super) confirmed: bool,
+    /// Who has confirmed its key, and who not yet.
+    pub(super) confirmations: String,
+    /// Shown when both have: whoever is to compare them reads them off the gateway.
+    pub(super) words: Option<String>,
 }
 
 impl ChainPart {
@@ -230,6 +236,18 @@ fn gateway_part(page: &Page, firm: &Firm, gateway: &Gateway) -> GatewayPart {
         last: gateway.last_recv_ms.map_or_else(|| w.never.to_owned(), |ms| minute(ms, firm.offset_minutes())),
         seq: gateway.seq,
         revoked: gateway.revoked.clone(),
+        confirmed: gateway.is_confirmed(),
+        confirmations: {
+            let by = |party: &str, by: &Option<(String, i64)>| match by {
+                Some((name, at_ms)) => format!("{party} {name} {}", minute(*at_ms, firm.offset_minutes())),
+                None => format!("{party} {}", w.not_yet),
+            };
+            format!("{} · {}", by(w.by_firm, &gateway.firm), by(w.by_city, &gateway.city))
+        },
+        words: gateway.is_confirmed().then(|| match page.lang {
+            Lang::Zh => gateway.words.to_string(),
+            Lang::En => gateway.words.en(),
+        }),
     }
 }
 

@@ -1,0 +1,134 @@
+//! A gateway decides nothing before the firm and the city have both compared the six words of its key; each step
+//! stands in the log.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use daemon::SystemClock;
+use jiff::civil::date;
+use ledger::{Read as _, Reader};
+use proof::log::check_receipt;
+use tests::http::{get, post_form};
+use tests::plant::firm::demo_firms;
+use tests::process::{Program, run, until};
+use tests::road::{City, begin_project, server_config};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_the_installer_nor_one_party_alone_makes_a_gateway_count() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let any = "127.0.0.1:0";
+    let city = City::start(server_config(folder.path(), any, any, any)?, Arc::new(SystemClock)).await?;
+    let config = folder.path().join("server.toml");
+    let firm = demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0);
+    let token = begin_project(city.config(), &firm, &SystemClock)?;
+    let state = folder.path().join("state");
+    let enrolled = agent::enrol(&state, &city.enrolment().to_string(), &token, None).await?;
+    let (agent, words) = (enrolled.agent.to_string(), enrolled.words);
+    let page = async || {
+        let (_, page) = get(city.portal(), &format!("/firms/{}", firm.id)).await?;
+        anyhow::Ok(String::from_utf8(page)?)
+    };
+    let page = &page;
+    let says = |what: &'static str| {
+        until(what, move || async move { Ok(page().await?.contains(what).then_some(())) })
+    };
+    says("密钥待确认").await?;
+    says("企业 未确认 · 城市 未确认").await?;
+    assert!(
+        !page().await?.contains(&words.zh()),
+        "whoever is to compare the words reads them off the gateway"
+    );
+    let listed = run("inuse-server", &["agent", "list"], &config).await?;
+    assert!(listed.out.contains("waits for the firm and the city"), "{listed:?}");
+
+    // The firm, on its page.
+    let code = run("inuse-server", &["project", "code", firm.id], &config).await?;
+    assert_eq!(code.code, Some(0), "{code:?}");
+    let code = code.out.trim();
+    let confirm = async |code: &str, words: &str, name: &str| {
+        let (status, page) =
+            post_form(city.portal(), "/confirm", &[("code", code), ("words", words), ("name", name)]).await?;
+        anyhow::ensure!(status == 200, "status {status}: {page}");
+        anyhow::Ok(page)
+    };
+    for (typed, refusal) in [
+        (("aaaa-aaaa-aaaa-aaaa", words.zh(), "王丽"), "确认码不对或已过期"),
+        ((code, "健 放 律 卖 泰 邻".to_owned(), "王丽"), "六字指纹与本企业任何待确认网关都不符"),
+        ((code, words.zh(), " "), "请填写确认人姓名"),
+    ] {
+        let page = confirm(typed.0, &typed.1, typed.2).await?;
+        assert!(page.contains(refusal), "{refusal}: {page}");
+    }
+    let (status, _) = post_form(city.portal(), "/confirm", &[("code", &"a".repeat(5_000))]).await?;
+    assert_ne!(status, 200, "a form is short");
+    assert!(confirm(code, &words.en().to_uppercase(), "王丽 <b>").await?.contains("企业确认已写入日志"));
+    says("企业 王丽 &#60;b&#62;").await?;
+    says("密钥待确认").await?;
+
+    // The city, by its command.
+    let by_city = async |words: &str| {
+        run("inuse-server", &["agent", "confirm", &agent, "--words", words, "--name", "陈强"], &config).await
+    };
+    let refused = by_city("健 放 律 卖 泰 邻").await?;
+    assert!(refused.code == Some(1) && refused.err.contains("not the six words"), "{refused:?}");
+    says("密钥待确认").await?;
+    let confirmed = by_city(&words.zh()).await?;
+    assert!(confirmed.out.contains("the firm (王丽 <b>) and the city (陈强)"), "{confirmed:?}");
+    says("密钥已确认").await?;
+    assert!(page().await?.contains(&words.zh()), "an expert compares them on site");
+
+    // Revoked, it is confirmed no more; and the log has every step.
+    let revoke = ["agent", "revoke", &agent, "--reason", "试点结束"];
+    assert_eq!(run("inuse-server", &revoke, &config).await?.code, Some(0));
+    assert!(confirm(code, &words.zh(), "王丽").await?.contains("该网关的密钥已停用"));
+    let reader = Reader::open(&city.config().data.join("ledger.sqlite"))?;
+    let acts = reader.acts(enrolled.agent)?;
+    let kinds: Vec<_> = acts.iter().map(|recorded| recorded.act.kind()).collect();
+    assert_eq!(kinds, ["enrol", "confirm", "confirm", "revoke"]);
+    for recorded in &acts {
+        let receipted = reader.find(recorded.act.id())?.context("an act has its receipt")?;
+        check_receipt(&receipted.receipt, recorded.act.id(), city.log_vkey())?;
+    }
+    city.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_says_who_installs_and_in_whose_place_and_complains_of_all_that_is_wrong_at_once()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let any = "127.0.0.1:0";
+    let city = City::start(server_config(folder.path(), any, any, any)?, Arc::new(SystemClock)).await?;
+    let config = folder.path().join("server.toml");
+    let firm = demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0);
+    let token = begin_project(city.config(), &firm, &SystemClock)?;
+    let server = city.enrolment().to_string();
+    let first = agent::enrol(&folder.path().join("first"), &server, &token, None).await?.agent;
+    let add = |more: &[&str]| {
+        [&["project", "add", firm.id], more].concat().into_iter().map(str::to_owned).collect()
+    };
+    let refused = async |args: Vec<String>| {
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let refused = run("inuse-server", &args, &config).await?;
+        anyhow::ensure!(refused.code != Some(0), "{refused:?}");
+        anyhow::Ok(refused.err)
+    };
+    let long = "长".repeat(201);
+    let said = refused(add(&["--installer", &long, "--replaces", "x", "--reason", " "])).await?;
+    for part in ["--installer", "--replaces", "--reason"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let other = proof::AgentId([3; 16]).to_string();
+    let said = refused(add(&["--replaces", &other, "--reason", "主板损坏"])).await?;
+    assert!(said.contains("is no gateway of"), "{said}");
+
+    let id = first.to_string();
+    let good: Vec<String> = add(&["--installer", "某服务商", "--replaces", &id, "--reason", "主板损坏"]);
+    let good: Vec<_> = good.iter().map(String::as_str).collect();
+    let token = Program::shipped("inuse-server")?.output(&good, &config).await?;
+    let second = agent::enrol(&folder.path().join("second"), &server, token.trim(), None).await?.agent;
+    let acts = Reader::open(&city.config().data.join("ledger.sqlite"))?.acts(second)?;
+    let proof::Deed::Enrol(_, enrol) = &acts[0].act.deed else { anyhow::bail!("{acts:?}") };
+    assert_eq!((enrol.installer.as_str(), enrol.reason.as_str()), ("某服务商", "主板损坏"));
+    assert_eq!(enrol.replaces, first.0);
+    city.stop().await
+}
