@@ -230,6 +230,29 @@ impl Dice {
     }
 }
 
+/// Faults that come round: in any order, and none again before each was there, so that a short run has them all.
+#[derive(Debug)]
+pub struct Round<T> {
+    all: Vec<T>,
+    left: Vec<T>,
+}
+
+impl<T: Copy> Round<T> {
+    /// A round of these, of which there is one at least.
+    pub fn new(all: impl IntoIterator<Item = T>) -> Self {
+        Self { all: all.into_iter().collect(), left: Vec::new() }
+    }
+
+    /// The next.
+    pub fn next(&mut self, dice: &mut Dice) -> T {
+        if self.left.is_empty() {
+            self.left.clone_from(&self.all);
+        }
+        let at = dice.below(u64::try_from(self.left.len()).expect("a length fits"));
+        self.left.swap_remove(usize::try_from(at).expect("below a length"))
+    }
+}
+
 /// One number for another, without a pattern.
 pub(super) fn mixed(number: u64) -> u64 {
     let number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{Dice, EXCEPTIONS, Fault, Outcome};
+use super::faults::{Dice, EXCEPTIONS, Fault, Outcome, Round};
 use super::frames::{Heard, Question, hear, steps};
 use super::record::{Asked, Record};
 
@@ -88,6 +88,8 @@ pub struct FarEnd {
     pub refused: BTreeSet<u16>,
     weather: Weather,
     dice: Dice,
+    thrown: Round<Fault>,
+    refusals: Round<Fault>,
     record: Arc<Record>,
     talk: Talk,
 }
@@ -155,7 +157,9 @@ impl FarEnd {
             at = to + Duration::from_secs_f64(dice.within(weather.apart.0..weather.apart.1));
         }
         let (refused, talk) = (BTreeSet::from([1_005]), Talk::default());
-        Self { number, framing, way, units, lasting, refused, weather, dice, record, talk }
+        let thrown = Round::new(Fault::THROWN.into_iter().filter(|fault| fault.is_of(framing, port)));
+        let refusals = Round::new(EXCEPTIONS.into_iter().map(Fault::Exception));
+        Self { number, framing, way, units, lasting, refused, weather, dice, thrown, refusals, record, talk }
     }
 
     /// Answers until told to stop.
@@ -444,19 +448,17 @@ impl FarEnd {
     }
 
     fn thrown(&mut self, question: &Question) -> Option<Fault> {
-        let met = self.dice.within(0.0..1.0) < self.weather.share;
-        let port = matches!(self.way, Way::Port(_));
-        let exception = Fault::Exception(self.dice.one_of(&EXCEPTIONS));
-        let fault = if question.function == 0x2B {
-            self.dice.one_of(&Fault::OF_IDENTITY)
-        } else {
-            // One in four is a refusal.
-            let thrown = self.dice.one_of(&Fault::THROWN);
-            if self.dice.below(4) == 0 { exception } else { thrown }
-        };
+        if self.dice.within(0.0..1.0) >= self.weather.share {
+            return None;
+        }
+        if question.function == 0x2B {
+            return Some(self.dice.one_of(&Fault::OF_IDENTITY));
+        }
+        // One in four is a refusal.
+        let round = if self.dice.below(4) == 0 { &mut self.refusals } else { &mut self.thrown };
+        let fault = round.next(&mut self.dice);
         let known = self.talk.last.contains_key(&(question.unit, question.function));
-        let can = fault.is_of(self.framing, port) && (fault != Fault::Repeated || known);
-        (met && can).then_some(fault)
+        (fault != Fault::Repeated || known).then_some(fault)
     }
 }
 

@@ -15,7 +15,7 @@ use daemon::Tasks;
 use opcua::types::{DataValue, StatusCode, Variant};
 use tokio_util::sync::CancellationToken;
 
-use super::faults::Dice;
+use super::faults::{Dice, Round};
 use super::lines::Weather;
 use super::record::Record;
 use crate::plant::opcua::unruly::{NAMESPACE_URI, Setup, Unruly, request};
@@ -114,7 +114,7 @@ pub struct Server {
     dice: Dice,
     record: Arc<Record>,
     /// What is still to come before anything comes again.
-    round: Vec<Fault>,
+    round: Round<Fault>,
 }
 
 impl Server {
@@ -140,7 +140,7 @@ impl Server {
             (0..NODES.len()).map(|node| (NODES[node].name, served.kind_of(node).clone())).collect();
         let unruly = Unruly::start(setup, &folder.join(format!("opcua{number}")), &nodes).await?;
         let dice = Dice::new(seed, 1_000 + number as u64);
-        Ok(Self { number, unruly, served, weather, timeout, dice, record, round: Vec::new() })
+        Ok(Self { number, unruly, served, weather, timeout, dice, record, round: Round::new(Fault::ALL) })
     }
 
     /// What it serves.
@@ -185,7 +185,7 @@ impl Server {
             if !self.sleeps(quiet, &stop).await {
                 break;
             }
-            let fault = self.next();
+            let fault = self.round.next(&mut self.dice);
             let (from, to) = if fault == Fault::SilentSubscription { SILENT } else { self.weather.lasts };
             let lasts = Duration::from_secs_f64(self.dice.within(from..to));
             if self.record.now() + lasts >= self.weather.calm_from {
@@ -210,14 +210,6 @@ impl Server {
             () = stop.cancelled() => false,
             () = tokio::time::sleep(long) => true,
         }
-    }
-
-    fn next(&mut self) -> Fault {
-        if self.round.is_empty() {
-            self.round.extend(Fault::ALL);
-        }
-        let at = self.dice.below(self.round.len() as u64);
-        self.round.swap_remove(usize::try_from(at).expect("below a length"))
     }
 
     /// Begins a fault; the node it is about.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use daemon::Tasks;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::Dice;
+use super::faults::{Dice, Round};
 use super::lines::Weather;
 use super::record::Record;
 use crate::databases::{DATABASE, Product, READER, Server, Session};
@@ -40,7 +40,7 @@ pub struct Mes {
     book: Arc<Book>,
     next: u64,
     open: Option<(Session, Vec<u64>)>,
-    round: Vec<Fault>,
+    round: Round<Fault>,
 }
 
 /// Starts one in each database that is named; and what is not.
@@ -62,7 +62,17 @@ pub async fn start(
         server.write(&table(product)).await?;
         let (record, book) = (Arc::clone(record), Arc::default());
         let dice = Dice::new(seed, 3_000 + at as u64);
-        there.push(Mes { kind, server, dice, weather, record, book, next: 1, open: None, round: Vec::new() });
+        there.push(Mes {
+            kind,
+            server,
+            dice,
+            weather,
+            record,
+            book,
+            next: 1,
+            open: None,
+            round: Round::new(Fault::ALL),
+        });
     }
     Ok((there, absent))
 }
@@ -110,7 +120,7 @@ impl Mes {
         while self.record.now() < self.weather.calm_from && !stop.is_cancelled() {
             self.write().await?;
             if self.record.now() >= next {
-                let fault = self.next_fault();
+                let fault = self.round.next(&mut self.dice);
                 self.happen(fault, &stop).await?;
                 next = self.record.now() + self.quiet();
             }
@@ -127,14 +137,6 @@ impl Mes {
     fn quiet(&mut self) -> Duration {
         let (from, to) = self.weather.apart;
         Duration::from_secs_f64(self.dice.within(from..to))
-    }
-
-    fn next_fault(&mut self) -> Fault {
-        if self.round.is_empty() {
-            self.round.extend(Fault::ALL);
-        }
-        let at = self.dice.below(self.round.len() as u64);
-        self.round.swap_remove(usize::try_from(at).expect("below a length"))
     }
 
     fn numbers(&mut self) -> Vec<u64> {
