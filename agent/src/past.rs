@@ -89,6 +89,8 @@ pub struct Past {
 pub struct Gateway {
     /// The status socket.
     pub socket: PathBuf,
+    /// The state directory.
+    pub state_dir: PathBuf,
     /// Who it is.
     pub identity: Identity,
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
 use collectors::Sample;
 use daemon::{Clock, Hold, Stamp};
-use proof::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
+use proof::envelope::{LABEL, MANIFEST, OPENING, OUTAGE, ROTATE, WINDOW};
 use proof::leaf::WindowSecret;
-use proof::payload::{check_label, encode_manifest};
+use proof::payload::{check_label, check_opened, encode_manifest};
 use proof::raw::{self, Opening};
 use proof::window::{LATE_MS, Windows};
 use proof::wire::RewriteKind;
@@ -196,6 +196,7 @@ impl Recorder {
             if before.as_deref() != Some(name.as_bytes()) {
                 match wish {
                     Wish::Label(label) => self.label(*label, &name, now).await?,
+                    Wish::Opened(opened) => self.opened(opened, &name, now).await?,
                     Wish::Rotate => self.rotate(&name, now).await?,
                 }
             }
@@ -256,6 +257,21 @@ impl Recorder {
         }
         let proof = self.chain.next(LABEL, label.encode_to_vec(), Vec::new());
         info!(seq = proof.seq, "label put into the chain");
+        let (stored, wish) = (proof.clone(), wish.to_owned());
+        self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes())]))
+            .await
+    }
+
+    /// Puts the word that a past leaf was shown into the chain.
+    async fn opened(&mut self, opened: wire::Opened, wish: &str, now: Stamp) -> anyhow::Result<()> {
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let opened = wire::Opened { header: Some(header.wire()), ..opened };
+        if let Err(error) = check_opened(&opened) {
+            warn!(wish, %error, "an opening of no window of this chain is let go");
+            return Ok(());
+        }
+        let proof = self.chain.next(OPENING, opened.encode_to_vec(), Vec::new());
+        info!(seq = proof.seq, window = opened.seq, leaf = opened.index, "an opening is named in the chain");
         let (stored, wish) = (proof.clone(), wish.to_owned());
         self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes())]))
             .await

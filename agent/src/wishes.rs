@@ -12,7 +12,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use daemon::files;
-use proof::payload::{PayloadError, check_label};
+use proof::payload::{PayloadError, check_label, check_opened};
 use proof::wire;
 use prost::Message as _;
 
@@ -33,6 +33,8 @@ pub(crate) const DONE: &str = "wish";
 pub enum Wish {
     /// Somebody says what a time or some places of the chain were. Its header is made by the agent.
     Label(Box<wire::Label>),
+    /// The word that a past leaf was shown. Its header is made by the agent.
+    Opened(wire::Opened),
     /// Another signing key.
     Rotate,
 }
@@ -60,6 +62,7 @@ impl Wish {
     fn suffix(&self) -> &'static str {
         match self {
             Self::Label(_) => "label",
+            Self::Opened(_) => "opening",
             Self::Rotate => "rotate",
         }
     }
@@ -67,6 +70,7 @@ impl Wish {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Label(label) => label.encode_to_vec(),
+            Self::Opened(opened) => opened.encode_to_vec(),
             Self::Rotate => Vec::new(),
         }
     }
@@ -77,6 +81,11 @@ impl Wish {
                 let label = wire::Label::decode(bytes).map_err(|error| error.to_string())?;
                 check_label(&label).map_err(|error| error.to_string())?;
                 Ok(Self::Label(Box::new(label)))
+            }
+            Some((_, "opening")) => {
+                let opened = wire::Opened::decode(bytes).map_err(|error| error.to_string())?;
+                check_opened(&opened).map_err(|error| error.to_string())?;
+                Ok(Self::Opened(opened))
             }
             Some((_, "rotate")) if bytes.is_empty() => Ok(Self::Rotate),
             _ => Err("of no kind that this version knows".to_owned()),
@@ -92,6 +101,7 @@ impl Wish {
 pub fn leave(state_dir: &Path, wish: &Wish, now_ms: i64) -> Result<(), WishError> {
     match wish {
         Wish::Label(label) => check_label(label)?,
+        Wish::Opened(opened) => check_opened(opened)?,
         Wish::Rotate => {}
     }
     let folder = state_dir.join(FOLDER);

@@ -201,6 +201,8 @@ pub struct ChainFacts {
     pub manifests: u64,
     /// Labels recorded.
     pub labels: u64,
+    /// Openings of past leaves that chains name.
+    pub openings: u64,
     /// Rotations of a key recorded.
     pub rotations: u64,
     /// Entries of kinds this version does not understand.

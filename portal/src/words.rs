@@ -285,6 +285,9 @@ words! {
     outages: "中断声明", "Outages";
     labels: "说明", "Labels";
     rotations: "换钥", "Key rotations";
+    openings_shown: "开示", "Openings";
+    opened_leaf: "开示的窗口与叶", "Window and leaf that were shown";
+    opened_digest: "开示内容的 SHA-256", "SHA-256 of what was shown";
     new_key: "此后签名的密钥", "Key that signs from here on";
     labels_note: "有关人员对某段时间的陈述：不删除、不改变任何记录、缺口与评定。晚于所述时段结束 24 小时以上才收到的标为迟交。", "What somebody says that a time was: it deletes and changes no record, no gap and no verdict. Late is what came more than 24 hours after the end of it.";
     labels_shown: "列出最近", "The newest";

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::envelope::{LABEL, MANIFEST, OUTAGE, ROTATE, WINDOW};
+use crate::envelope::{LABEL, MANIFEST, OPENING, OUTAGE, ROTATE, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
 
@@ -40,6 +40,8 @@ pub enum Payload {
     Outage(Box<wire::Outage>),
     /// What somebody says that a stretch of time or of the chain was.
     Label(Box<wire::Label>),
+    /// A past leaf was shown to somebody, by an opening of this digest.
+    Opened(Box<wire::Opened>),
     /// Another key signs from the next entry on: see [`crate::rotation`], which says whether it does.
     Rotate(Box<wire::Rotate>),
     /// Of a later version: stored and receipted, not understood.
@@ -185,9 +187,27 @@ impl Payload {
                 bounds(rotate.possession.len() == 64, "a signature that is not 64 bytes")?;
                 Ok(Self::Rotate(Box::new(rotate)))
             }
+            OPENING => {
+                let opened = wire::Opened::decode(bytes).map_err(unparsable)?;
+                check_opened(&opened)?;
+                Ok(Self::Opened(Box::new(opened)))
+            }
             other => Ok(Self::Unknown(other.to_owned())),
         }
     }
+}
+
+/// Checks what is said of an opening; its header, where it has one yet, must stand behind the window.
+///
+/// # Errors
+/// [`PayloadError::Bounds`].
+pub fn check_opened(opened: &wire::Opened) -> Result<(), PayloadError> {
+    let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+    bounds((1..=MAX_SEQ).contains(&opened.seq), "an opening of a window that is none")?;
+    bounds(opened.index <= MAX_SEQ, "an opening of a leaf beyond 2^53")?;
+    bounds(opened.digest.len() == 32, "an opening's digest is not 32 bytes")?;
+    let behind = opened.header.as_ref().is_none_or(|header| opened.seq < header.seq);
+    bounds(behind, "an opening of a window behind its own place")
 }
 
 /// The encoded manifest payload: the body's bytes are kept as they are, because windows name their hash.
@@ -319,6 +339,26 @@ mod tests {
             text: "春节停产".to_owned(),
             by: wire::Speaker::Firm.into(),
             name: "王工".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_opened_stands_before_the_word_of_it() {
+        let opened = wire::Opened {
+            header: Some(Header { seq: 9, prev: EntryId([1; 32]), ..header() }.wire()),
+            seq: 8,
+            index: 3,
+            digest: vec![5; 32],
+        };
+        let read = |opened: &wire::Opened| Payload::parse(OPENING, &opened.encode_to_vec());
+        assert_eq!(read(&opened), Ok(Payload::Opened(Box::new(opened.clone()))));
+        for wrong in [
+            wire::Opened { seq: 0, ..opened.clone() },
+            wire::Opened { seq: 9, ..opened.clone() },
+            wire::Opened { index: u64::MAX, ..opened.clone() },
+            wire::Opened { digest: vec![5; 31], ..opened },
+        ] {
+            assert!(matches!(read(&wrong), Err(PayloadError::Bounds(_))), "{wrong:?}");
         }
     }
 

@@ -56,6 +56,7 @@ impl Chain {
             Payload::Manifest(_)
             | Payload::Outage(_)
             | Payload::Label(_)
+            | Payload::Opened(_)
             | Payload::Rotate(_)
             | Payload::Unknown(_) => None,
         })
@@ -68,6 +69,7 @@ impl Chain {
             Payload::Window(_)
             | Payload::Manifest(_)
             | Payload::Label(_)
+            | Payload::Opened(_)
             | Payload::Rotate(_)
             | Payload::Unknown(_) => None,
         })
@@ -133,7 +135,9 @@ impl Chain {
             let (from, to) = match payload {
                 Payload::Window(window) => (window.start_ms, window.start_ms + i64::from(window.length_ms)),
                 Payload::Outage(outage) => (outage.from_ms, outage.to_ms),
-                Payload::Manifest(_) | Payload::Label(_) | Payload::Rotate(_) => continue,
+                Payload::Manifest(_) | Payload::Label(_) | Payload::Opened(_) | Payload::Rotate(_) => {
+                    continue;
+                }
                 Payload::Unknown(kind) => bail!("entry {} is of kind {kind}", entry.seq),
             };
             if let Some(end) = end {

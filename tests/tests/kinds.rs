@@ -14,6 +14,7 @@ use proof::payload::Header;
 use proof::wire::label::About;
 use proof::{EntryId, Envelope, Payload, SigningKey, rotation, wire};
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use tests::chain::Chain;
 use tests::http::{get, get_json};
 use tests::plant::firm::{Firm, demo_firms};
@@ -387,6 +388,33 @@ async fn a_bundle_follows_a_rotation_from_the_chain_itself_and_believes_no_other
     })?;
     assert!(report.verdict == Verdict::Invalid, "{:#?}", report.lines);
     assert!(says(&report, Mark::Wrong, "the key in force there is of epoch 2"), "{:#?}", report.lines);
+    site.stop_gateway().await?;
+    site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_opened_on_the_gateway_is_named_in_its_chain_once() -> anyhow::Result<()> {
+    let mut site = Site::start(firm()).await?;
+    site.run_to(seconds(0, 25, 0)).await?;
+    let file = site.state().with_file_name("leaf.opening");
+    let out = file.display().to_string();
+    let shown = typed(&site, &["show", "--seq", "2", "--leaf", "0", "--out", &out]).await?;
+    ensure!(shown.code == Some(0), "{shown:?}");
+    assert_eq!(waiting(&site)?.len(), 1);
+    site.run_to(seconds(0, 35, 0)).await?;
+    site.outbox_empties().await?;
+    assert!(waiting(&site)?.is_empty());
+    let chain = site.chain()?;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one kind is asked for")]
+    let opened: Vec<_> = chain
+        .payloads
+        .iter()
+        .filter_map(|payload| match payload {
+            Payload::Opened(opened) => Some((opened.seq, opened.index, opened.digest.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(opened, [(2, 0, Sha256::digest(fs::read(&file)?).to_vec())]);
     site.stop_gateway().await?;
     site.end().await
 }

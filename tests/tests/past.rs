@@ -382,7 +382,8 @@ async fn a_second_gateway_with_a_copied_key_forks_the_chain_and_openings_of_eith
     assert_eq!(both.len(), 2, "both sides are kept");
 
     let socket = state.join("status.sock");
-    let gateway = past::Gateway { socket, identity: agent::Identity::load(&state)? };
+    let identity = agent::Identity::load(&state)?;
+    let gateway = past::Gateway { socket, identity, state_dir: state };
     // The last two hours have a window of either.
     let twice = |entry: &&ledger::Entry| {
         entry.kind == "window" && chain.entries.iter().filter(|other| other.seq == entry.seq).count() == 2

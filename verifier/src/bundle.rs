@@ -158,6 +158,8 @@ struct Chain {
     windows: usize,
     outages: usize,
     labels: usize,
+    /// Openings that it names.
+    opened: usize,
     rotations: usize,
     others: usize,
     conflicts: usize,
@@ -655,7 +657,7 @@ impl Checking<'_> {
             );
         }
         let [a, b, c, d] = chain.grades;
-        let Chain { windows, outages, labels, rotations, others, conflicts, findings, .. } = chain;
+        let Chain { windows, outages, labels, opened, rotations, others, conflicts, findings, .. } = chain;
         let span = match (chain.from_ms, chain.to_ms) {
             (Some(from), Some(to)) => format!("{} – {}", clock(from), clock(to)),
             _ => "—".to_owned(),
@@ -663,11 +665,11 @@ impl Checking<'_> {
         self.report.say(
             Mark::Says,
             format!(
-                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，说明 {labels}，换钥 {rotations}，其他 {others}；\
+                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，说明 {labels}，开示 {opened}，换钥 {rotations}，其他 {others}；\
                  台账有发现 {findings}、冲突 {conflicts}；声称时间（北京时间）{span}"
             ),
             format!(
-                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {labels} labels, {rotations} rotations of its key, {others} others; \
+                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {labels} labels, {opened} openings, {rotations} rotations of its key, {others} others; \
                  the ledger found something in {findings} and a conflict in {conflicts}; claimed time (UTC+8) {span}"
             ),
         );
@@ -754,6 +756,7 @@ impl Chain {
             }
             Ok(Payload::Outage(_)) => self.outages += 1,
             Ok(Payload::Label(_)) => self.labels += 1,
+            Ok(Payload::Opened(_)) => self.opened += 1,
             Ok(Payload::Rotate(_)) => self.rotations += 1,
             Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => self.others += 1,
         }

@@ -161,6 +161,10 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
         Payload::Outage(outage) => {
             contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms)))
         }
+        Payload::Opened(opened) => {
+            contents.push(("leaf that was shown", format!("{} of window {}", opened.index, opened.seq)));
+            contents.push(("SHA-256 of what was shown", hex(&opened.digest)));
+        }
         Payload::Rotate(rotate) => contents.push(("key from the next entry on", new_key(&header, &rotate)?)),
         Payload::Label(label) => contents.extend(said(&label)),
         Payload::Unknown(kind) => contents.push(("kind not understood by this version", kind)),

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use agent::past::{Entry, Gateway, Past};
+use agent::wishes::{self, Wish};
 use agent::{AgentConfig, Identity};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use daemon::Exit;
+use daemon::{Clock as _, Exit, SystemClock};
 use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
@@ -14,6 +15,7 @@ use proof::{Opening, PastLeaf, WINDOW_MS, wire};
 use qrcode::render::{svg, unicode::Dense1x2};
 use qrcode::{EcLevel, QrCode};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::print;
 use crate::print::past::{Printer, Shown, field_name};
@@ -70,8 +72,11 @@ impl Show {
         if let Some(name) = &self.source {
             ensure!(manifest.source_named(name).is_some(), "the manifest has no source `{name}`");
         }
-        let gateway =
-            Gateway { identity: Identity::load(&config.state_dir)?, socket: config.status_socket() };
+        let gateway = Gateway {
+            identity: Identity::load(&config.state_dir)?,
+            socket: config.status_socket(),
+            state_dir: config.state_dir.clone(),
+        };
         let offset = Offset::from_seconds(manifest.utc_offset_minutes * 60)?;
         let printer = Printer { offset, manifest: &manifest };
         let span = self.when.as_ref().map(|when| span(when, offset)).transpose()?;
@@ -174,6 +179,7 @@ impl Show {
         if let Some(path) = &self.out {
             new_file(path, &opening.encode())?;
         }
+        name_in_chain(gateway, &opening)?;
         if let Some(path) = &self.svg {
             let drawing = code(&text)?.render::<svg::Color<'_>>().min_dimensions(400, 400).build();
             new_file(path, drawing.as_bytes())?;
@@ -194,6 +200,21 @@ impl Show {
             print::out(&format!("{drawing}\n"))?;
         }
         Ok(if past.is_well() { Exit::Ok } else { Exit::No })
+    }
+}
+
+/// Leaves the word of an opening for the chain. Who may not write there, as with a copy of a gateway's state, opens all
+/// the same, and is told.
+fn name_in_chain(gateway: &Gateway, opening: &Opening) -> anyhow::Result<()> {
+    let digest = Sha256::digest(opening.encode()).to_vec();
+    let opened = wire::Opened { header: None, seq: opening.seq, index: opening.index, digest };
+    let left = wishes::leave(&gateway.state_dir, &Wish::Opened(opened), SystemClock.stamp().wall_ms);
+    match left {
+        Ok(()) => Ok(agent::give_to_owner(&gateway.state_dir)?),
+        Err(error) => {
+            let why = daemon::chain(&error);
+            Ok(print::err(&format!("inuse-agent: the chain will not name this opening: {why}\n"))?)
+        }
     }
 }
 

@@ -108,7 +108,8 @@ fn row(page: &Page, firm: &Firm, entry: &Entry) -> Row {
                 ));
             }
         }
-        Some(Payload::Manifest(_) | Payload::Rotate(_) | Payload::Unknown(_)) | None => {}
+        Some(Payload::Manifest(_) | Payload::Opened(_) | Payload::Rotate(_) | Payload::Unknown(_)) | None => {
+        }
     }
     row
 }

@@ -84,6 +84,10 @@ impl EntryPage {
                 facts.push((w.silence, rows::stretch(outage.from_ms, outage.to_ms, offset)));
                 facts.push((w.cause, rows::cause(page.lang, outage.cause)));
             }
+            Ok(Payload::Opened(opened)) => {
+                facts.push((w.opened_leaf, format!("{} · {}", opened.seq, opened.index)));
+                facts.push((w.opened_digest, hex(&opened.digest)));
+            }
             Ok(Payload::Rotate(rotate)) => facts.push((w.new_key, hex(&rotate.key))),
             Ok(Payload::Label(label)) => {
                 facts.extend(

@@ -190,6 +190,7 @@ impl ChainPart {
                 (w.windows, chain.windows),
                 (w.outages, chain.outages),
                 (w.labels, chain.labels),
+                (w.openings_shown, chain.openings),
                 (w.rotations, chain.rotations),
                 (w.manifests, chain.manifests),
                 (w.others, chain.others),
