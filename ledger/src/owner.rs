@@ -47,17 +47,11 @@ impl Ledger {
         &self,
         verb: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (answer, answered) = oneshot::channel();
-        let work: Work = Box::new(move |store| {
-            // Nobody may be waiting any more; what was asked is done all the same.
-            drop(answer.send(verb(store)));
-        });
+        let (work, answered) = asked(verb);
         self.work.send(work).await.map_err(|_| LedgerError::Closed)?;
         answered.await.map_err(|_| LedgerError::Closed)?
     }
-}
 
-impl Ledger {
     /// A handle for who may be there longer than the ledger.
     pub fn weak(&self) -> WeakLedger {
         WeakLedger { work: self.work.downgrade() }
@@ -73,14 +67,10 @@ impl WeakLedger {
         &self,
         verb: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let work = self.work.upgrade().ok_or(LedgerError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        let asked: Work = Box::new(move |store| {
-            // Nobody may be waiting any more; what was asked is done all the same.
-            drop(answer.send(verb(store)));
-        });
-        work.blocking_send(asked).map_err(|_| LedgerError::Closed)?;
-        drop(work);
+        let queue = self.work.upgrade().ok_or(LedgerError::Closed)?;
+        let (work, answered) = asked(verb);
+        queue.blocking_send(work).map_err(|_| LedgerError::Closed)?;
+        drop(queue);
         answered.blocking_recv().map_err(|_| LedgerError::Closed)?
     }
 }
@@ -93,6 +83,18 @@ impl Owner {
     pub fn join(self) -> Result<(), LedgerError> {
         self.0.join().map_err(|_| LedgerError::Closed)
     }
+}
+
+/// A verb as work, and where its answer comes.
+fn asked<T: Send + 'static>(
+    verb: impl FnOnce(&mut dyn Store) -> Result<T, LedgerError> + Send + 'static,
+) -> (Work, oneshot::Receiver<Result<T, LedgerError>>) {
+    let (answer, answered) = oneshot::channel();
+    let work: Work = Box::new(move |store| {
+        // Nobody may be waiting any more; what was asked is done all the same.
+        drop(answer.send(verb(store)));
+    });
+    (work, answered)
 }
 
 fn own(mut store: impl Store, mut queue: mpsc::Receiver<Work>) {

@@ -222,19 +222,17 @@ impl Store for Sqlite {
         let Some(known) = self.reader.agent(agent)? else { return Ok(false) };
         let (kid, key) = (known.kid, known.key.to_bytes().to_vec());
         self.act(now_ms, |transaction| {
-                let changed = transaction
-                    .execute(
-                        "UPDATE agents SET revoked_ms = ?, revoked_reason = ? WHERE id = ? AND revoked_ms IS NULL",
-                        params![now_ms, reason, agent.0],
-                    )
-                    .doing("revoke an agent")?;
-                if changed == 0 {
-                    return Ok(None);
-                }
-                let from_seq = reader::head_of(transaction, agent)?.seq + 1;
-                let revoke = wire::Revoke { key, from_seq, reason: reason.to_owned() };
-                Ok(Some((kid, Deed::Revoke(agent, revoke))))
-            })?;
+            let revoke = "UPDATE agents SET revoked_ms = ?, revoked_reason = ?
+                          WHERE id = ? AND revoked_ms IS NULL";
+            let changed =
+                transaction.execute(revoke, params![now_ms, reason, agent.0]).doing("revoke an agent")?;
+            if changed == 0 {
+                return Ok(None);
+            }
+            let from_seq = reader::head_of(transaction, agent)?.seq + 1;
+            let revoke = wire::Revoke { key, from_seq, reason: reason.to_owned() };
+            Ok(Some((kid, Deed::Revoke(agent, revoke))))
+        })?;
         Ok(true)
     }
 

@@ -4,12 +4,10 @@ use proof::{Party, wire};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::acts::NOBODY;
+use super::keys::FIRST;
 use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::store::{NewAgent, NewConfirmation, Shown, TokenHash, TokenRefused};
-
-/// The key that an agent was enrolled with: that of its first epoch.
-const FIRST: &str = "coalesce((SELECT k.key FROM keys k WHERE k.agent = id ORDER BY k.epoch LIMIT 1), key)";
 
 /// Takes the token and adds the agent. On a refusal nothing has changed.
 pub(super) fn enrol(

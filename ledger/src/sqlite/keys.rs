@@ -7,6 +7,10 @@ use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::store::{AgentKey, NewEntry};
 
+/// SQL of the key that the row of `agents` was enrolled with: that of its first epoch.
+pub(super) const FIRST: &str =
+    "coalesce((SELECT k.key FROM keys k WHERE k.agent = id ORDER BY k.epoch LIMIT 1), key)";
+
 /// Puts the key that a recorded rotation names in the place of the agent's, and the epoch one up. Inside the caller's
 /// transaction: entry and key are there together or not at all.
 pub(super) fn rotate(transaction: &Connection, new: &NewEntry, key: &VerifyKey) -> Result<(), LedgerError> {

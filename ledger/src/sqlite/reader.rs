@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tlog_tiles::{Hash, HashReader, prove_tree, stored_hash_index};
 
 use super::append::{bad_math, receipt, root_at};
+use super::keys::FIRST;
 use crate::LedgerError;
 use crate::error::Doing as _;
 use crate::finding;
@@ -135,11 +136,15 @@ impl HashReader for Recently<'_> {
     }
 }
 
-const AGENT: &str =
-    "SELECT id, project, key, epoch, enrolled_ms, hostname, revoked_ms, revoked_reason, online,
-                            presence_ms, head_seq, head_entry, forks, end_ms, anchor, firm_ms, firm_name, city_ms,
-                            city_name, coalesce((SELECT k.key FROM keys k WHERE k.agent = id ORDER BY k.epoch LIMIT 1), key)
-                     FROM agents";
+/// Selects agents, as [`read_agent`] takes them.
+fn agents_that(condition: &str) -> String {
+    format!(
+        "SELECT id, project, key, epoch, enrolled_ms, hostname, revoked_ms, revoked_reason, online,
+                presence_ms, head_seq, head_entry, forks, end_ms, anchor, firm_ms, firm_name, city_ms,
+                city_name, {FIRST}
+         FROM agents WHERE {condition}"
+    )
+}
 
 const ENTRY: &str =
     "SELECT e.idx, e.agent, e.epoch, e.seq, e.entry, e.kind, e.recv_ms, e.outcome, e.findings,
@@ -149,14 +154,14 @@ const ENTRY: &str =
 impl Read for Reader {
     fn agent(&self, id: AgentId) -> Result<Option<Agent>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("{AGENT} WHERE id = ?"))
+            .prepare_cached(&agents_that("id = ?"))
             .and_then(|mut select| select.query_row([id.0], read_agent).optional())
             .doing("read an agent")
     }
 
     fn agents(&self, project: Option<&str>) -> Result<Vec<Agent>, LedgerError> {
         self.connection
-            .prepare_cached(&format!("{AGENT} WHERE ?1 IS NULL OR project = ?1 ORDER BY enrolled_ms, id"))
+            .prepare_cached(&agents_that("?1 IS NULL OR project = ?1 ORDER BY enrolled_ms, id"))
             .and_then(|mut select| select.query_map([project], read_agent)?.collect())
             .doing("list agents")
     }
