@@ -189,7 +189,7 @@ impl City {
 pub fn write_agent_config(folder: &Path, flush: Duration) -> anyhow::Result<PathBuf> {
     let path = folder.join("agent.toml");
     let text = format!(
-        "state_dir = \"state\"\nmanifest = \"manifest.toml\"\n\n[buffer]\nflush = \"{}s\"\nraw_mib = 512\nfile_mib = 1024\n",
+        "state_dir = \"state\"\nmanifest = \"manifest.toml\"\n\n[buffer]\nflush = \"{}s\"\n",
         flush.as_secs()
     );
     fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;

@@ -1,7 +1,7 @@
 //! The reading verbs, over any connection.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proof::log::Outcome;
 use proof::{Act, AgentId, EntryId, VerifyKey};
@@ -25,6 +25,9 @@ const ROOTS: usize = 65_536;
 /// 4 MB.
 const HASHES: usize = 65_536;
 
+/// Keys, and names of manifests, kept in memory: 20 MB.
+const KEPT: usize = 65_536;
+
 /// Most entries returned at once.
 const MOST: u32 = 10_000;
 
@@ -34,11 +37,68 @@ pub struct Reader {
     roots: RefCell<BTreeMap<u64, Hash>>,
     /// Of the stored hashes those that were written or needed last.
     hashes: RefCell<BTreeMap<u64, Hash>>,
+    /// Keys by their bytes: to make one of bytes is as much as a third of checking a signature by it.
+    keys: RefCell<HashMap<[u8; 32], VerifyKey>>,
+    /// Manifests that are there: none goes again.
+    manifests: RefCell<HashSet<(AgentId, ManifestDigest)>>,
 }
 
 impl Reader {
     pub(super) fn of(connection: Connection) -> Self {
-        Self { connection, roots: RefCell::default(), hashes: RefCell::default() }
+        Self {
+            connection,
+            roots: RefCell::default(),
+            hashes: RefCell::default(),
+            keys: RefCell::default(),
+            manifests: RefCell::default(),
+        }
+    }
+
+    /// The key of these bytes, which are in this column.
+    fn key(&self, bytes: [u8; 32], column: usize) -> rusqlite::Result<VerifyKey> {
+        let mut keys = self.keys.borrow_mut();
+        if let Some(key) = keys.get(&bytes) {
+            return Ok(*key);
+        }
+        let key = VerifyKey::from_bytes(&bytes).map_err(|error| {
+            let kind = rusqlite::types::Type::Blob;
+            rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+        })?;
+        if keys.len() >= KEPT {
+            keys.clear();
+        }
+        keys.insert(bytes, key);
+        Ok(key)
+    }
+
+    fn read_agent(&self, row: &Row<'_>) -> rusqlite::Result<Agent> {
+        let key = self.key(row.get(2)?, 2)?;
+        let enrolled_key = self.key(row.get(19)?, 19)?;
+        let revoked: Option<i64> = row.get(6)?;
+        let reason: Option<String> = row.get(7)?;
+        let online: Option<bool> = row.get(8)?;
+        let presence_ms: Option<i64> = row.get(9)?;
+        Ok(Agent {
+            id: AgentId(row.get(0)?),
+            project: row.get(1)?,
+            enrolled_key,
+            kid: key.kid(),
+            key,
+            epoch: row.get(3)?,
+            enrolled_ms: row.get(4)?,
+            hostname: row.get(5)?,
+            revoked: revoked.map(|at_ms| Revoked { at_ms, reason: reason.unwrap_or_default() }),
+            firm: confirmed(row.get(15)?, row.get(16)?),
+            city: confirmed(row.get(17)?, row.get(18)?),
+            presence: online.zip(presence_ms).map(|(online, since_ms)| Presence { online, since_ms }),
+            head: Head {
+                seq: row.get(10)?,
+                entry: EntryId(row.get(11)?),
+                forks: row.get(12)?,
+                end_ms: row.get(13)?,
+                anchor: row.get(14)?,
+            },
+        })
     }
 
     pub(super) fn remember_root(&self, size: u64, root: Hash) {
@@ -127,16 +187,18 @@ impl HashReader for Recently<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         let stored = StoredHashes(&self.0.connection);
         let hash = |index: &u64| {
-            let known = self.0.hashes.borrow().get(index).copied();
-            known.map_or_else(|| Ok(stored.read_hashes(&[*index])?[0]), Ok)
+            if let Some(known) = self.0.hashes.borrow().get(index) {
+                return Ok(*known);
+            }
+            let hash = stored.read_hashes(&[*index])?[0];
+            self.0.remember_hashes(std::iter::once((*index, &hash)));
+            Ok(hash)
         };
-        let hashes = indexes.iter().map(hash).collect::<Result<Vec<_>, tlog_tiles::Error>>()?;
-        self.0.remember_hashes(indexes.iter().copied().zip(&hashes));
-        Ok(hashes)
+        indexes.iter().map(hash).collect()
     }
 }
 
-/// Selects agents, as [`read_agent`] takes them.
+/// Selects agents, as [`Reader::read_agent`] takes them.
 fn agents_that(condition: &str) -> String {
     format!(
         "SELECT id, project, key, epoch, enrolled_ms, hostname, revoked_ms, revoked_reason, online,
@@ -155,14 +217,14 @@ impl Read for Reader {
     fn agent(&self, id: AgentId) -> Result<Option<Agent>, LedgerError> {
         self.connection
             .prepare_cached(&agents_that("id = ?"))
-            .and_then(|mut select| select.query_row([id.0], read_agent).optional())
+            .and_then(|mut select| select.query_row([id.0], |row| self.read_agent(row)).optional())
             .doing("read an agent")
     }
 
     fn agents(&self, project: Option<&str>) -> Result<Vec<Agent>, LedgerError> {
         self.connection
             .prepare_cached(&agents_that("?1 IS NULL OR project = ?1 ORDER BY enrolled_ms, id"))
-            .and_then(|mut select| select.query_map([project], read_agent)?.collect())
+            .and_then(|mut select| select.query_map([project], |row| self.read_agent(row))?.collect())
             .doing("list agents")
     }
 
@@ -221,10 +283,22 @@ impl Read for Reader {
     }
 
     fn knows_manifest(&self, agent: AgentId, manifest: ManifestDigest) -> Result<bool, LedgerError> {
-        self.connection
+        if self.manifests.borrow().contains(&(agent, manifest)) {
+            return Ok(true);
+        }
+        let known = self
+            .connection
             .prepare_cached("SELECT 1 FROM manifests WHERE agent = ? AND digest = ?")
             .and_then(|mut select| select.exists(params![agent.0, manifest]))
-            .doing("look for a manifest")
+            .doing("look for a manifest")?;
+        if known {
+            let mut manifests = self.manifests.borrow_mut();
+            if manifests.len() >= KEPT {
+                manifests.clear();
+            }
+            manifests.insert((agent, manifest));
+        }
+        Ok(known)
     }
 
     fn entries(&self, agent: Option<AgentId>, from: u64, limit: u32) -> Result<Vec<Entry>, LedgerError> {
@@ -377,42 +451,6 @@ pub(super) fn head_of(connection: &Connection, agent: AgentId) -> Result<Head, L
         })
         .doing("read a chain's head")?;
     Ok(head.unwrap_or(Head::NONE))
-}
-
-fn read_agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
-    let key: [u8; 32] = row.get(2)?;
-    let key = VerifyKey::from_bytes(&key).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(error))
-    })?;
-    let first: [u8; 32] = row.get(19)?;
-    let enrolled_key = VerifyKey::from_bytes(&first).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(19, rusqlite::types::Type::Blob, Box::new(error))
-    })?;
-    let revoked: Option<i64> = row.get(6)?;
-    let reason: Option<String> = row.get(7)?;
-    let online: Option<bool> = row.get(8)?;
-    let presence_ms: Option<i64> = row.get(9)?;
-    Ok(Agent {
-        id: AgentId(row.get(0)?),
-        project: row.get(1)?,
-        enrolled_key,
-        kid: key.kid(),
-        key,
-        epoch: row.get(3)?,
-        enrolled_ms: row.get(4)?,
-        hostname: row.get(5)?,
-        revoked: revoked.map(|at_ms| Revoked { at_ms, reason: reason.unwrap_or_default() }),
-        firm: confirmed(row.get(15)?, row.get(16)?),
-        city: confirmed(row.get(17)?, row.get(18)?),
-        presence: online.zip(presence_ms).map(|(online, since_ms)| Presence { online, since_ms }),
-        head: Head {
-            seq: row.get(10)?,
-            entry: EntryId(row.get(11)?),
-            forks: row.get(12)?,
-            end_ms: row.get(13)?,
-            anchor: row.get(14)?,
-        },
-    })
 }
 
 fn confirmed(at_ms: Option<i64>, name: Option<String>) -> Option<Confirmed> {
