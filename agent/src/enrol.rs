@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
+use crate::baseline::{BaselineError, kept_or_asked};
 use crate::hardware;
 use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
@@ -48,6 +49,15 @@ pub struct Enrolment {
     pub words: Words,
 }
 
+/// What is there to be watched when a gateway enrols.
+#[derive(Debug, Clone, Copy)]
+pub struct Watched<'a> {
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// Unix ms by the gateway's clock.
+    pub now_ms: i64,
+}
+
 /// Why enrolment did not happen. Nothing but a made key is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
@@ -57,6 +67,9 @@ pub enum EnrolError {
     /// This state directory belongs to an enrolled gateway already.
     #[error("{0} holds an enrolled gateway already; a new one needs an empty state directory")]
     AlreadyEnrolled(String),
+    /// What there was before cannot be kept.
+    #[error("cannot keep what there was before")]
+    Baseline(#[from] BaselineError),
     /// A file could not be written or read.
     #[error("cannot use {path}")]
     File {
@@ -106,6 +119,7 @@ struct Asked<'a> {
     hostname: String,
     hardware: String,
     manifest: String,
+    baseline: String,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +148,8 @@ struct Refused {
 
 /// Enrols this gateway with a one-time token at `server` (host:port) and writes what it got into `state_dir`.
 ///
-/// What the hardware says it is and, where there is one already, the manifest's hash go with it into the log.
+/// What the hardware says it is goes with it into the log; where there is a manifest already, its hash and that of what
+/// its sources say was there before ([`crate::baseline`]), which are asked now: at most five minutes.
 ///
 /// Run again after a lost answer, it asks with the same keys and the same id: they are kept until it succeeds.
 ///
@@ -144,7 +159,7 @@ pub async fn enrol(
     state_dir: &Path,
     server: &str,
     token: &str,
-    manifest: Option<&Manifest>,
+    watched: Option<Watched<'_>>,
 ) -> Result<Enrolment, EnrolError> {
     let pin = pinned_authority(token).ok_or(EnrolError::Token)?;
     let file = |path: &Path, source| EnrolError::File { path: path.display().to_string(), source };
@@ -163,7 +178,12 @@ pub async fn enrol(
     secret(PROJECT_KEY)?;
     let salt = secret(SALT)?;
     let hardware = hardware::of(Path::new("/"), agent).map(|hash| HEXLOWER.encode(&hash)).unwrap_or_default();
-    let manifest = manifest.map(|manifest| manifest_hash(&manifest.public(&salt).encode_to_vec()));
+    let (mut manifest, mut baseline) = (String::new(), String::new());
+    if let Some(watched) = watched {
+        manifest = HEXLOWER.encode(&manifest_hash(&watched.manifest.public(&salt).encode_to_vec()));
+        let kept = kept_or_asked(watched.manifest, &salt, state_dir, watched.now_ms).await?;
+        baseline = HEXLOWER.encode(&kept.digest);
+    }
     let client = client_key(&state_dir.join("client.key"))?;
     let csr = rcgen::CertificateParams::default().serialize_request(&client)?;
     let asked = Asked {
@@ -174,7 +194,8 @@ pub async fn enrol(
         pop: HEXLOWER.encode(&key.sign(&possession(token, agent, csr.der()))),
         hostname: hostname(),
         hardware: hardware.clone(),
-        manifest: manifest.map(|hash| HEXLOWER.encode(&hash)).unwrap_or_default(),
+        manifest,
+        baseline: baseline.clone(),
     };
     let body = serde_json::to_vec(&asked).expect("strings are JSON");
     let granted = tokio::time::timeout(LIMIT, ask(server, pin, body)).await;
@@ -198,6 +219,7 @@ pub async fn enrol(
         log_vkey: granted.log_vkey,
         server_ms: granted.server_ms,
         hardware,
+        baseline,
     };
     // Last, because it is what says "enrolled".
     put("enrolment.json", &serde_json::to_vec_pretty(&enrolled).expect("strings are JSON"))?;

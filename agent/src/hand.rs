@@ -1,6 +1,7 @@
 //! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and
-//! `show`, which opens the past, and `label`, which says what it was.
+//! `show`, which opens the past, `label`, which says what it was, and `baseline`, what was before all of it.
 
+mod baseline;
 #[cfg(feature = "modbus")]
 mod decode;
 mod label;
@@ -12,6 +13,7 @@ mod rotate;
 mod scan;
 mod show;
 
+pub(crate) use baseline::Baseline;
 #[cfg(feature = "modbus")]
 pub(crate) use decode::Decode;
 pub(crate) use label::Label;

@@ -31,6 +31,9 @@ pub(crate) struct Enrolled {
     /// Hash of what the hardware said it was, hex; empty where nothing did.
     #[serde(default)]
     pub(crate) hardware: String,
+    /// Hash of the before-baseline as it went into the log, hex; empty where none was taken.
+    #[serde(default)]
+    pub(crate) baseline: String,
 }
 
 /// Keys and certificates of an enrolled gateway.
@@ -46,6 +49,8 @@ pub struct Identity {
     pub log_vkey: String,
     /// The six words of the key as it was enrolled, for firm and city to compare.
     pub words: Words,
+    /// Hash of the before-baseline as it went into the log, hex; empty where none was taken.
+    pub baseline: String,
     /// Whether the hardware is what it was at enrolment; `None` where it said nothing, then or now.
     pub same_hardware: Option<bool>,
     /// What it signs with, by epoch.
@@ -109,6 +114,7 @@ impl Identity {
             agent,
             words: Words::of(agent, &first),
             same_hardware,
+            baseline: enrolled.baseline,
             keys,
             project: enrolled.project,
             broker: BrokerAddress { host: enrolled.broker_host, port: enrolled.broker_port },

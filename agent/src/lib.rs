@@ -18,6 +18,7 @@
 //! Deliberately absent: any call that writes to a device, any way to be told the time, and retries of anything that a
 //! restart by the service manager would do better.
 
+pub mod baseline;
 mod chain;
 mod collecting;
 pub mod config;
@@ -42,7 +43,7 @@ mod watchdog;
 pub mod wishes;
 
 pub use config::AgentConfig;
-pub use enrol::{EnrolError, Enrolment, enrol, give_to_owner};
+pub use enrol::{EnrolError, Enrolment, Watched, enrol, give_to_owner};
 pub use identity::{Identity, IdentityError};
 pub use owner::read_as_owner;
 pub use start::{Agent, BuildError};

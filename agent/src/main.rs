@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent::{Agent, AgentConfig, Identity};
+use agent::{Agent, AgentConfig, Identity, Watched};
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use daemon::{Context, Exit};
@@ -114,6 +114,8 @@ enum Command {
     Show(hand::Show),
     /// Say what a silence, a gap or a stretch of time was: a statement in the chain, which changes nothing in it.
     Label(hand::Label),
+    /// Show what every source said was there when this gateway enrolled; its hash stands in the city's log.
+    Baseline(hand::Baseline),
     /// Sign with another key from now on; the chain says so, and the old key goes when that is receipted.
     RotateKey,
     /// Show what reading costs each source: questions, bytes, share of its time.
@@ -180,7 +182,7 @@ fn main() -> ExitCode {
         drop(said);
     }
     daemon::run("inuse-agent", async |ctx| match cli.command {
-        Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes).await,
+        Command::Enrol { server, token, yes } => enrol(&cli.config, &server, &token, yes, &ctx).await,
         Command::Run => run(&cli.config, ctx).await,
         Command::Check => check(&cli.config),
         Command::Status { json, watch: false } => status(&cli.config, json).await,
@@ -223,6 +225,7 @@ fn main() -> ExitCode {
         Command::Decode(decode) => decode.run(&cli.config, &ctx).await,
         Command::Load(load) => load.run(&cli.config, &ctx).await,
         Command::Label(label) => label.run(&cli.config, &ctx).await,
+        Command::Baseline(asked) => asked.run(&cli.config).await,
         Command::RotateKey => hand::rotate_key(&cli.config, &ctx).await,
         Command::Show(show) => show.run(&cli.config).await,
         #[cfg(feature = "setup")]
@@ -333,7 +336,13 @@ async fn probe(config_file: &std::path::Path, name: Option<&str>, json: bool) ->
     Ok(if all_well { Exit::Ok } else { Exit::No })
 }
 
-async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -> anyhow::Result<Exit> {
+async fn enrol(
+    config: &std::path::Path,
+    server: &str,
+    token: &str,
+    yes: bool,
+    ctx: &Context,
+) -> anyhow::Result<Exit> {
     let (config, manifest) = AgentConfig::load(config)?;
     let piped = token == "-" && !std::io::stdin().is_terminal();
     if !yes {
@@ -359,7 +368,11 @@ async fn enrol(config: &std::path::Path, server: &str, token: &str, yes: bool) -
         }
         token => token.to_owned(),
     };
-    let enrolment = agent::enrol(&config.state_dir, server, token.trim(), Some(&manifest)).await?;
+    let enrolment = {
+        let watched = Watched { manifest: &manifest, now_ms: ctx.clock().stamp().wall_ms };
+        print::out(&format!("asking {} sources what is there\n", manifest.sources.len()))?;
+        agent::enrol(&config.state_dir, server, token.trim(), Some(watched)).await?
+    };
     agent::give_to_owner(&config.state_dir)?;
     print::out(&format!(
         "enrolled\n  agent:   {}\n  key:     {}\n  project: {}\n  words:   {}\n\

@@ -49,7 +49,7 @@ use draft::Draft;
 use menu::Adding;
 use record::Record;
 
-use crate::{AgentConfig, Identity};
+use crate::{AgentConfig, Identity, Watched};
 
 /// Who asks whom, about what.
 pub struct Setup {
@@ -120,7 +120,10 @@ impl Setup {
             console.say(&format!("已写入 {path}"), &format!("wrote {path}"))?;
         }
         let (config, manifest) = AgentConfig::load(&self.config)?;
-        let enrolled = enrol(console, &config, Some(&manifest)).await?;
+        let enrolled = {
+            let watched = Watched { manifest: &manifest, now_ms: self.clock.stamp().wall_ms };
+            enrol(console, &config, watched).await?
+        };
         self.as_the_service(console, &config).await?;
         let proved = if enrolled { self.prove(console, &config).await? } else { None };
         let record = Record {
@@ -386,11 +389,7 @@ async fn state_dir(console: &mut Console, existing: &Existing, dir: &Path) -> an
         .await
 }
 
-async fn enrol(
-    console: &mut Console,
-    config: &AgentConfig,
-    manifest: Option<&collectors::manifest::Manifest>,
-) -> anyhow::Result<bool> {
+async fn enrol(console: &mut Console, config: &AgentConfig, watched: Watched<'_>) -> anyhow::Result<bool> {
     match Identity::load(&config.state_dir) {
         Ok(identity) => {
             let agent = identity.agent;
@@ -438,7 +437,12 @@ async fn enrol(
                 },
             )
             .await?;
-        match crate::enrol(&config.state_dir, &server, &token, manifest).await {
+        let count = watched.manifest.sources.len();
+        console.say(
+            &format!("正在询问 {count} 个来源的现状，作为改造前基线；最长五分钟"),
+            &format!("asking {count} sources what is there, as the before-baseline; five minutes at most"),
+        )?;
+        match crate::enrol(&config.state_dir, &server, &token, Some(watched)).await {
             Ok(enrolment) => {
                 crate::enrol::give_to_owner(&config.state_dir)?;
                 let (agent, project) = (enrolment.agent, enrolment.project);

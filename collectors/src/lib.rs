@@ -9,6 +9,7 @@
 //! question about the time: the sender stamps.
 
 #[cfg(any(feature = "log", feature = "sql"))]
+mod before;
 mod classes;
 mod error;
 mod load;
@@ -38,6 +39,7 @@ use std::pin::Pin;
 
 use tokio_util::sync::CancellationToken;
 
+pub use before::{Fact, before};
 pub use error::{BuildError, CollectError};
 pub use load::{Load, load};
 use manifest::{Kind, Source};

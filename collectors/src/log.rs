@@ -28,10 +28,10 @@ use proof::{Cause, What};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{LogFile, Source};
-use crate::{BuildError, CollectError, Collector, Probe, Running, SampleSender};
+use crate::{BuildError, CollectError, Collector, Fact, Probe, Running, SampleSender};
 use bookmark::Bookmark;
 use lines::Reader;
-use places::Places;
+use places::{Listing, Places};
 pub(crate) use rules::complaints;
 use tail::{Batch, Tail};
 
@@ -168,6 +168,47 @@ pub(crate) async fn probe(source: &Source, file: &LogFile) -> Result<Probe, Coll
         })?;
     let records = Some((records, lines, unparsed));
     Ok(Probe { source: source.index, fields, records, not_understood, ..Probe::default() })
+}
+
+/// What lies there: how many files, the oldest of them with its first record, and the newest.
+pub(crate) async fn before(file: &LogFile) -> Result<Vec<Fact>, CollectError> {
+    let path = file.path.display().to_string();
+    let unusable = |why: String| CollectError::Unreadable { endpoint: path.clone(), why };
+    let reader = Reader::new(&file.text).map_err(|error| unusable(daemon::chain(&error)))?;
+    let places = Places::new(file).map_err(unusable)?;
+    let read = tokio::task::spawn_blocking(move || {
+        let Listing { mut entries, packed } = places.list(&|_| false)?;
+        entries.sort_by_key(|entry| entry.written_ms);
+        let bytes = entries.iter().map(|entry| entry.size).sum::<u64>();
+        let mut facts = vec![
+            Fact::new("files", entries.len()),
+            Fact::new("bytes", bytes),
+            Fact::new("packed files", packed.len()),
+        ];
+        if let Some((path, ..)) = packed.iter().min_by_key(|(.., written_ms)| *written_ms) {
+            facts.push(Fact::new("oldest packed file", path.display()));
+        }
+        if let Some(oldest) = entries.first() {
+            let (first_ms, digest) = tail::beginning(&oldest.path, reader)?;
+            facts.push(Fact::new("oldest file", oldest.path.display()));
+            facts.push(Fact::new("oldest file: first record", first_ms.map_or("none".to_owned(), moment)));
+            facts.push(Fact::new("oldest file: SHA-256 of its first 64 KiB", digest));
+        }
+        if let Some(newest) = entries.last() {
+            let written = i64::try_from(newest.written_ms).unwrap_or(i64::MAX);
+            facts.push(Fact::new("newest file", newest.path.display()));
+            facts.push(Fact::new("newest file: written", moment(written)));
+        }
+        Ok::<_, std::io::Error>(facts)
+    });
+    let read = read.await.map_err(|error| unusable(error.to_string()))?;
+    read.map_err(|error| unusable(error.to_string()))
+}
+
+/// In UTC, to the second.
+fn moment(at_ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(at_ms);
+    at.map_or_else(|_| at_ms.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

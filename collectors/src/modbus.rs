@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{Modbus, Source};
 use crate::probe::named;
-use crate::{CollectError, Collector, Probe, Running, SampleSender};
+use crate::{CollectError, Collector, Fact, Probe, Running, SampleSender};
 use frame::{Answer, Question};
 use line::Line;
 pub(crate) use line::Lines;
@@ -319,6 +319,17 @@ pub(crate) async fn probe(source: &Source, device: &Modbus, lines: &Lines) -> Re
         point.text = registers::said(&device.points[at], &point.reading);
     }
     Ok(Probe { source: source.index, points, ..Probe::default() })
+}
+
+/// What a device says it is.
+pub(crate) async fn before(device: &Modbus) -> Result<Vec<Fact>, CollectError> {
+    let mut hand = hand::Hand::new(&device.line, device.timeout, hand::USUAL_GAP);
+    let said = hand.identity(device.unit).await?;
+    let identity = match said {
+        Some(said) => [said.vendor, said.product, said.revision].join(" | "),
+        None => "none".to_owned(),
+    };
+    Ok(vec![Fact::new("identity (43/14)", identity)])
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{Collect, OpcUa, Security, Source};
 use crate::probe::named;
-use crate::{CollectError, Collector, Notes, Probe, Running, SampleSender, Turn};
+use crate::{CollectError, Collector, Fact, Notes, Probe, Running, SampleSender, Turn};
 pub use browse::{Bounds, Browsed, BrowsedNode, browse, browse_url};
 use client::{Connection, Open, Server};
 use history::History;
@@ -377,6 +377,28 @@ pub(crate) async fn probe(source: &Source, server: &OpcUa, state_dir: &Path) -> 
         Err(error) => return Err(error),
     }
     Ok(probe)
+}
+
+/// What a server says it is: its application, its build, and since when it runs.
+pub(crate) async fn before(
+    source: &Source,
+    server: &OpcUa,
+    state_dir: &Path,
+) -> Result<Vec<Fact>, CollectError> {
+    let line = Server::new(server, &own_folder(source, state_dir));
+    let endpoint = line.discover().await?;
+    let mut facts = vec![
+        Fact::new("application", &endpoint.server.application_uri),
+        Fact::new("product", &endpoint.server.product_uri),
+    ];
+    if server.security != Security::None {
+        facts.push(Fact::new("certificate", trust::sha256(endpoint.server_certificate.as_ref())));
+    }
+    let (mut connection, open) = line.connect_to(endpoint).await?;
+    let said = connection.drive(reader::of_itself(&open)).await;
+    connection.close(&open).await;
+    facts.extend(said?);
+    Ok(facts)
 }
 
 async fn read_once(open: &Open<'_>) -> Result<Vec<DataValue>, CollectError> {

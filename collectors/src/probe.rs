@@ -70,11 +70,22 @@ pub async fn probe(source: &Source, state_dir: &Path) -> Result<Probe, CollectEr
             feature = "syslog",
             feature = "sql"
         )))]
-        _ => {
-            let why = "this program was built without its collector".to_owned();
-            Err(CollectError::Unreadable { endpoint: source.address(), why })
-        }
+        _ => Err(left_out(source)),
     }
+}
+
+/// This program was built without the collector that `source` needs.
+#[cfg(not(all(
+    feature = "modbus",
+    feature = "opcua",
+    feature = "log",
+    feature = "mqtt",
+    feature = "syslog",
+    feature = "sql"
+)))]
+pub(crate) fn left_out(source: &Source) -> CollectError {
+    let why = "this program was built without its collector".to_owned();
+    CollectError::Unreadable { endpoint: source.address(), why }
 }
 
 /// Readings under the names of their points.

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::classes::Found;
 use crate::manifest::{AuditTable, Column, DatabaseKind, KeyKind, MomentForm, Source, TableMap};
-use crate::{BuildError, CollectError, Collector, Probe, Running, SampleSender, Turn};
+use crate::{BuildError, CollectError, Collector, Fact, Probe, Running, SampleSender, Turn};
 use follow::{Follower, Habits, Row, Rows, Span};
 use line::Line;
 use meaning::Meaning;
@@ -267,12 +267,17 @@ impl Session {
         Ok(session)
     }
 
-    async fn ask(&mut self, question: &Question) -> Result<Vec<Row>, CollectError> {
-        let answer = match &mut self.client {
+    /// Cells of an answer that is about no rows of the table.
+    async fn cells(&mut self, question: &Question) -> Result<Cells, CollectError> {
+        match &mut self.client {
             Client::PostgreSql(client) => client.ask(question).await,
             Client::MySql(client) => client.ask(question).await,
             Client::SqlServer(client) => client.ask(question).await,
-        }?;
+        }
+    }
+
+    async fn ask(&mut self, question: &Question) -> Result<Vec<Row>, CollectError> {
+        let answer = self.cells(question).await?;
         let keys = self.map.key.len();
         let row = |mut cells: Vec<Option<String>>| {
             if cells.len() != keys + self.map.fields.len() {
@@ -427,6 +432,53 @@ pub(crate) async fn probe(source: &Source, table: &AuditTable) -> Result<Probe, 
     let unparsed = lines - u32::try_from(records.len()).unwrap_or(lines);
     probe.records = Some((records, lines, unparsed));
     Ok(probe)
+}
+
+/// Most columns of a schema that are named.
+const MOST_COLUMNS: u32 = 20_000;
+
+/// What a table's database is: version, the tables and columns that the account sees, first and last row.
+pub(crate) async fn before(source: &Source, table: &AuditTable) -> Result<Vec<Fact>, CollectError> {
+    let unusable = |found: Found| CollectError::Unreadable {
+        endpoint: source.address(),
+        why: found.into_iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; "),
+    };
+    let mut meaning = Meaning::compile(table).map_err(unusable)?;
+    let asked = Table { line: Line::new(table), map: table.map.clone() };
+    let mut session = Session::open(&asked).await?;
+    let kind = table.server.kind;
+    let version = session.cells(&Question::version(kind)).await?;
+    let version = version.into_iter().flatten().flatten().next().unwrap_or_default();
+    let mut facts = vec![Fact::new("version", shortened(version))];
+    for (name, descending) in [("first row", false), ("last row", true)] {
+        let question = if descending {
+            Question::last(kind, &table.map, 1)
+        } else {
+            Question::rows(kind, &table.map, Span::default(), 1)
+        };
+        let row = session.ask(&question).await?.into_iter().next();
+        let key = row.as_ref().map_or_else(|| "none".to_owned(), |row| row.key.join(", "));
+        facts.push(Fact::new(&format!("{name}: key"), key));
+        let at_ms = row.and_then(|row| meaning.record(0, row)).and_then(|record| record.event_ms);
+        if let Some(Ok(at)) = at_ms.map(jiff::Timestamp::from_millisecond) {
+            facts.push(Fact::new(&format!("{name}: time"), at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        }
+    }
+    let columns = session.cells(&Question::schema(kind, MOST_COLUMNS)).await?;
+    facts.push(Fact::new("columns that the account sees", columns.len()));
+    let mut tables: Vec<(String, String)> = Vec::new();
+    for row in columns {
+        let mut cells = row.into_iter().map(Option::unwrap_or_default);
+        let mut cell = || cells.next().unwrap_or_default();
+        let (name, column) = (format!("{}.{}", cell(), cell()), format!("{} {}", cell(), cell()));
+        match tables.last_mut().filter(|(known, _)| *known == name) {
+            Some((_, columns)) => *columns = format!("{columns}, {column}"),
+            None => tables.push((name, column)),
+        }
+    }
+    let lines: Vec<_> = tables.into_iter().map(|(name, columns)| format!("{name}: {columns}")).collect();
+    facts.push(Fact::new("tables", lines.join("\n")));
+    Ok(facts)
 }
 
 fn warnings(table: &AuditTable, rights: Vec<String>) -> Vec<String> {

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use daemon::Clock;
 use jiff::civil::Date;
-use ledger::{Agent, Entry, Readers, Receipted, RefusalCount, Resource};
-use proof::{AgentId, EntryId, Words};
+use ledger::{Agent, Entry, LedgerError, Read, Readers, Receipted, RefusalCount, Resource};
+use proof::{AgentId, Deed, EntryId, Words};
 use scorer::{Calendar, Profile, Project, assess};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -178,6 +178,14 @@ impl Board {
             };
             let mine: Vec<&Agent> = agents.iter().filter(|agent| agent.project == project.id).collect();
             let mut gateways: Vec<Gateway> = mine.iter().map(|agent| gateway(agent, fold)).collect();
+            for gateway in &mut gateways {
+                let known = old.and_then(|old| old.gateways.iter().find(|old| old.agent == gateway.agent));
+                gateway.baseline = match known {
+                    // What it was enrolled with stays.
+                    Some(known) => known.baseline,
+                    None => self.readers.read_blocking(|read| baseline(read, gateway.agent))?,
+                };
+            }
             for gateway in gateways.iter_mut().filter(|gateway| gateway.epoch > 1) {
                 let keys = self.readers.read_blocking(|read| read.keys(gateway.agent))?;
                 let earlier = keys.into_iter().filter(|key| key.epoch < gateway.epoch);
@@ -238,6 +246,15 @@ fn unharmed<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// The hash of the before-baseline that this gateway enrolled with.
+fn baseline(read: &dyn Read, agent: AgentId) -> Result<Option<[u8; 32]>, LedgerError> {
+    let of = |deed: Deed| match deed {
+        Deed::Enrol(_, enrol) => enrol.baseline.try_into().ok(),
+        Deed::Confirm(..) | Deed::Revoke(..) | Deed::Beacon => None,
+    };
+    Ok(read.acts(agent)?.into_iter().find_map(|recorded| of(recorded.act.deed)))
+}
+
 fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
     let by = |party: &Option<ledger::Confirmed>| party.as_ref().map(|by| (by.name.clone(), by.at_ms));
     Gateway {
@@ -248,6 +265,7 @@ fn gateway(agent: &Agent, fold: &Fold) -> Gateway {
         earlier: BTreeMap::new(),
         kid: agent.kid,
         enrolled_ms: agent.enrolled_ms,
+        baseline: None,
         words: Words::of(agent.id, &agent.enrolled_key),
         firm: by(&agent.firm),
         city: by(&agent.city),

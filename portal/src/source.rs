@@ -165,6 +165,8 @@ pub struct Gateway {
     pub kid: Kid,
     /// When it was enrolled, Unix ms.
     pub enrolled_ms: i64,
+    /// Hash of what its sources said was there before, as it stands in the log; `None` where none was taken.
+    pub baseline: Option<[u8; 32]>,
     /// The six words of the key that it was enrolled with.
     pub words: Words,
     /// Who has confirmed its key for the firm, and when, Unix ms.

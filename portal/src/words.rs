@@ -309,6 +309,8 @@ words! {
     by_city: "城市", "the city";
     not_yet: "未确认", "not yet";
     six_words: "六字指纹", "six words";
+    baseline: "改造前基线", "before-baseline";
+    no_baseline: "未采集", "none was taken";
     confirm: "企业确认网关", "Confirm a gateway";
     confirm_again: "再确认一台", "Confirm another";
     confirm_how: "请在本企业的网关上读出六字指纹（运行 inuse-agent status，或由服务商当面展示网关屏幕），与城市平台发给企业代表的确认码一起填写。确认码不要交给服务商。", "Read the six words off the gateway itself in your firm (inuse-agent status), and type them with the code that the city gave to your representative. Do not give the code to the provider.";

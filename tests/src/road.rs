@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Agent, AgentConfig};
+use agent::{Agent, AgentConfig, Watched};
 use anyhow::{Context as _, ensure};
 use daemon::{Clock, Service, Tasks};
 use server::commands::{Installing, add_project, confirm_agent, firm_code};
@@ -213,8 +213,9 @@ impl Gateway {
         files::write_manifest(plant, folder, cadence)?;
         let config = write_agent_config(folder, flush)?;
         let (_, manifest) = AgentConfig::load(&config)?;
+        let watched = Watched { manifest: &manifest, now_ms: clock.stamp().wall_ms };
         let (state, server) = (folder.join("state"), city.enrolment().to_string());
-        let enrolled = agent::enrol(&state, &server, token, Some(&manifest)).await?;
+        let enrolled = agent::enrol(&state, &server, token, Some(watched)).await?;
         let agent = enrolled.agent.to_string();
         confirm(city.config(), plant.firm().id, &agent, &enrolled.words.zh(), clock)?;
         Ok(config)

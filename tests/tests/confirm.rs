@@ -1,17 +1,21 @@
 //! A gateway decides nothing before the firm and the city have both compared the six words of its key; each step
 //! stands in the log.
 
+use std::fs;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use daemon::SystemClock;
 use jiff::civil::date;
 use ledger::{Read as _, Reader};
+use proof::Deed;
 use proof::log::check_receipt;
+use serde_json::Value;
 use tests::http::{get, post_form};
 use tests::plant::firm::demo_firms;
 use tests::process::{Program, run, until};
 use tests::road::{City, begin_project, server_config};
+use tests::site::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_the_installer_nor_one_party_alone_makes_a_gateway_count() -> anyhow::Result<()> {
@@ -90,6 +94,60 @@ async fn neither_the_installer_nor_one_party_alone_makes_a_gateway_count() -> an
         check_receipt(&receipted.receipt, recorded.act.id(), city.log_vkey())?;
     }
     city.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_there_before_a_gateway_came_cannot_be_another_afterwards() -> anyhow::Result<()> {
+    let site = Site::start(demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0)).await?;
+    let baseline = async |more: &[&str]| {
+        let args: Vec<_> = ["baseline", "--json"].into_iter().chain(more.iter().copied()).collect();
+        let ended = run("inuse-agent", &args, site.agent_config()).await?;
+        let said: Value = serde_json::from_str(&ended.out).with_context(|| ended.err.clone())?;
+        anyhow::Ok((ended.code, said))
+    };
+    let (code, said) = baseline(&[]).await?;
+    assert_eq!((code, &said["as_enrolled"]), (Some(0), &Value::Bool(true)), "{said}");
+    let sources = said["baseline"]["sources"].as_array().context("sources")?;
+    assert!(sources.iter().all(|source| source["error"].is_null()), "{said}");
+    let digest = said["digest"].as_str().context("a digest")?;
+
+    // The same stands in the log, on the page and in the bundle's report.
+    let reader = Reader::open(&site.data().join("ledger.sqlite"))?;
+    let enrolled = reader.acts(site.agent())?.into_iter().find_map(|recorded| match recorded.act.deed {
+        Deed::Enrol(_, enrol) => Some(enrol.baseline),
+        Deed::Confirm(..) | Deed::Revoke(..) | Deed::Beacon => None,
+    });
+    let enrolled: String = enrolled.context("enrolled")?.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(enrolled, digest);
+    let firm = demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0).id;
+    let portal = site.city()?.portal();
+    until("the page has the hash", || async {
+        let (_, page) = get(portal, &format!("/firms/{firm}")).await?;
+        Ok(String::from_utf8_lossy(&page).contains(digest).then_some(()))
+    })
+    .await?;
+
+    // Something is there that was not.
+    let log = sources.iter().find_map(|source| {
+        let facts = source["facts"].as_array()?;
+        facts.iter().any(|fact| fact["name"] == "files").then(|| source["address"].as_str()).flatten()
+    });
+    let log = log.context("a log")?;
+    fs::write(format!("{log}.1"), "2019-05-06 07:08:09 an older file\n")?;
+    let (code, said) = baseline(&["--now"]).await?;
+    let differences = said["differences"].as_array().context("differences")?;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(differences.iter().any(|one| one["fact"] == "files"), "{said}");
+
+    // Whoever writes history anew has another hash.
+    let file = site.state().join("baseline.json");
+    let text = fs::read_to_string(&file)?.replacen("\"made_ms\": 1", "\"made_ms\": 2", 1);
+    fs::write(&file, text)?;
+    let (code, said) = baseline(&[]).await?;
+    assert_eq!((code, &said["as_enrolled"]), (Some(2), &Value::Bool(false)), "{said}");
+    let said = run("inuse-agent", &["baseline"], site.agent_config()).await?.out;
+    assert!(said.contains("ANOTHER hash went into the city's log"), "{said}");
+    site.end().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use proof::Record;
 use proof::observation::{Records, Rewrite};
+use sha2::{Digest as _, Sha256};
 
 use super::bookmark::Bookmark;
 use super::file::{Chunk, Followed, Taken};
@@ -275,6 +276,22 @@ impl Tail {
 
 /// Records, how many lines, how many of them were not understood, and those.
 pub(super) type LastLines = (Vec<Record>, u32, u32, Vec<String>);
+
+/// When the first record of a file was made, where one of its first lines says so, and SHA-256 of its first 64 KiB.
+pub(super) fn beginning(path: &Path, mut reader: Reader) -> io::Result<(Option<i64>, String)> {
+    const LOOKED_AT: u64 = 64 * 1024;
+    let mut columns = Columns::default();
+    let encoding = sample::head(path, &mut reader, &mut columns)?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(path)?, LOOKED_AT), &mut bytes)?;
+    let mut taken = Taken::default();
+    for (at, cut, line) in sample::cuts(0, &bytes, &reader, encoding) {
+        taken.line(line, cut.lines, false, |line| reader.read(at, line, encoding, &mut columns));
+    }
+    let first_ms = taken.records.records.iter().find_map(|record| record.event_ms);
+    let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((first_ms, digest))
+}
 
 /// What is made of the last lines of a file: for `probe`. Positions are the file's.
 pub(super) fn last_lines(path: &Path, mut reader: Reader) -> io::Result<LastLines> {

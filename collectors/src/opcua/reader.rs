@@ -10,8 +10,8 @@ use opcua::types::{
 };
 
 use super::client::Open;
-use crate::CollectError;
 use crate::manifest::{Namespace, NodeAt, Step};
+use crate::{CollectError, Fact};
 
 /// Most nodes of one request, whatever the server allows; halved for a server that allows fewer than it says.
 const CHUNK: usize = 500;
@@ -204,6 +204,34 @@ pub(super) async fn find(
             Ok(answers.into_iter().next().and_then(|answer| target(answer, namespaces)))
         }
     }
+}
+
+/// Build and start of a server, as far as it says them.
+pub(super) async fn of_itself(open: &Open<'_>) -> Result<Vec<Fact>, CollectError> {
+    let asked = [
+        ("build product", VariableId::Server_ServerStatus_BuildInfo_ProductName),
+        ("build maker", VariableId::Server_ServerStatus_BuildInfo_ManufacturerName),
+        ("build version", VariableId::Server_ServerStatus_BuildInfo_SoftwareVersion),
+        ("build number", VariableId::Server_ServerStatus_BuildInfo_BuildNumber),
+        ("build date", VariableId::Server_ServerStatus_BuildInfo_BuildDate),
+        ("running since", VariableId::Server_ServerStatus_StartTime),
+    ];
+    let mut facts = Vec::new();
+    // One at a time: some servers answer fewer than six at once, and this is asked once.
+    for (name, id) in asked {
+        let question = [NodeId::from(id).into()];
+        let read = open.session.read(&question, TimestampsToReturn::Neither, 0.0);
+        let answers = match open.ask(read).await {
+            Ok(answers) => answers,
+            Err(no) if no.is_an_answer() => continue,
+            Err(no) => return Err(no.error),
+        };
+        let value = answers.into_iter().next().and_then(|answer| answer.value);
+        if let Some(value) = value.filter(|value| *value != Variant::Empty) {
+            facts.push(Fact::new(name, value.to_string()));
+        }
+    }
+    Ok(facts)
 }
 
 async fn limits(open: &Open<'_>) -> Result<Limits, CollectError> {

@@ -31,6 +31,36 @@ impl Question {
         Self { text, of: format!("rights on {table}"), values: vec![table], keys: 0 }
     }
 
+    /// The product's own words for its version.
+    pub(super) fn version(kind: DatabaseKind) -> Self {
+        Self::plain(match kind {
+            DatabaseKind::PostgreSql => "SELECT CAST(version() AS text)",
+            DatabaseKind::MySql => "SELECT VERSION()",
+            DatabaseKind::SqlServer => "SELECT CAST(@@VERSION AS nvarchar(400))",
+        })
+    }
+
+    /// Tables and columns that this account may see, `limit` columns at most: schema, table, column, type.
+    pub(super) fn schema(kind: DatabaseKind, limit: u32) -> Self {
+        let text = match kind {
+            DatabaseKind::PostgreSql => format!(
+                "SELECT CAST(table_schema AS text), CAST(table_name AS text), CAST(column_name AS text), \
+                 CAST(data_type AS text) FROM information_schema.columns \
+                 WHERE table_schema NOT IN ('pg_catalog', 'information_schema') \
+                 ORDER BY table_schema, table_name, ordinal_position LIMIT {limit}"
+            ),
+            DatabaseKind::MySql => format!(
+                "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns \
+                 WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position LIMIT {limit}"
+            ),
+            DatabaseKind::SqlServer => format!(
+                "SELECT TOP ({limit}) TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE \
+                 FROM INFORMATION_SCHEMA.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+            ),
+        };
+        Self { text, values: Vec::new(), of: "tables and columns".to_owned(), keys: 0 }
+    }
+
     /// Rows of a span in the order of their key: the key's columns, then the fields.
     pub(super) fn rows(kind: DatabaseKind, map: &TableMap, span: Span<'_>, limit: u32) -> Self {
         Writer::new(kind, map).rows(span, limit, false)

@@ -130,6 +130,20 @@ impl Checking<'_> {
             );
             return;
         }
+        let baseline: String = enrol.baseline.iter().map(|byte| format!("{byte:02x}")).collect();
+        if baseline.is_empty() {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 登记时没有采集改造前基线：此前有什么，日志不能说明"),
+                format!("no before-baseline was taken when gateway {agent} enrolled: the log cannot show what was there before"),
+            );
+        } else {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 登记时的改造前基线摘要 {baseline}：原文留在网关，可当场核对（inuse-agent baseline）"),
+                format!("the before-baseline with which gateway {agent} enrolled has the hash {baseline}: it is on the gateway, to be compared on site (inuse-agent baseline)"),
+            );
+        }
         let of = |party: Party| by.get(&i32::from(party)).cloned();
         match (of(Party::Firm), of(Party::City)) {
             (Some(firm), Some(city)) => self.report.say(

@@ -4,7 +4,7 @@ use proof::Cause;
 use scorer::assessment::GapLine;
 
 use super::super::rows;
-use crate::figures::{minute, percent, span};
+use crate::figures::{hex, minute, percent, span};
 use crate::lang::Lang;
 use crate::page::Page;
 use crate::source::{Firm, Gateway, LogFacts, Said};
@@ -178,6 +178,8 @@ pub(super) struct GatewayPart {
     pub(super) confirmed: bool,
     /// Who has confirmed its key, and who not yet.
     pub(super) confirmations: String,
+    /// Hash of what its sources said was there before.
+    pub(super) baseline: Option<String>,
     /// Shown when both have: whoever is to compare them reads them off the gateway.
     pub(super) words: Option<String>,
 }
@@ -245,6 +247,7 @@ fn gateway_part(page: &Page, firm: &Firm, gateway: &Gateway) -> GatewayPart {
             };
             format!("{} · {}", by(w.by_firm, &gateway.firm), by(w.by_city, &gateway.city))
         },
+        baseline: gateway.baseline.map(|hash| hex(&hash)),
         words: gateway.is_confirmed().then(|| match page.lang {
             Lang::Zh => gateway.words.to_string(),
             Lang::En => gateway.words.en(),

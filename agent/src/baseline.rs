@@ -1,0 +1,263 @@
+//! The before-baseline 改造前基线: what there was on the day the gateway came, asked of every source once, before it
+//! enrols.
+//!
+//! The answers stay in `baseline.json` in the state directory; SHA-256("inuse/v1/baseline\0" ‖ file) goes with the
+//! enrolment into the city's log. On site the file shows what the sources said then: whoever changes a byte of it has
+//! another hash than the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use collectors::Fact;
+use collectors::manifest::Manifest;
+use daemon::{Stopwatch, files};
+use data_encoding::HEXLOWER;
+use proof::payload::manifest_hash;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The file in the state directory.
+const FILE: &str = "baseline.json";
+
+/// Longest that one source is waited for.
+const OF_ONE: Duration = Duration::from_secs(30);
+
+/// Longest that all of them together are waited for; who was not asked by then is said to be so.
+const OF_ALL: Duration = Duration::from_secs(300);
+
+/// Largest file that is read.
+const MOST: u64 = 64 << 20;
+
+/// What there was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// When it was asked, Unix ms by the gateway's clock.
+    pub made_ms: i64,
+    /// The manifest that named the sources, as windows name it, in hex.
+    pub manifest: String,
+    /// Of every source of the manifest, in its order.
+    pub sources: Vec<Asked>,
+}
+
+/// What one source said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Its index.
+    pub source: u16,
+    /// Its name in the manifest.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// What was found.
+    pub facts: Vec<Fact>,
+    /// Why nothing was.
+    pub error: Option<String>,
+}
+
+/// A baseline with the hash of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it says.
+    pub baseline: Baseline,
+    /// SHA-256 over its bytes.
+    pub digest: [u8; 32],
+}
+
+/// Why a baseline cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// The file cannot be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what this program writes.
+    #[error("{path} is no baseline: {why}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Asks every source of the manifest what is there now, one after the other.
+pub async fn ask(manifest: &Manifest, state_dir: &Path) -> Vec<Asked> {
+    let began = Stopwatch::start();
+    let mut sources = Vec::with_capacity(manifest.sources.len());
+    for source in &manifest.sources {
+        let left = OF_ALL.saturating_sub(began.elapsed()).min(OF_ONE);
+        let said = match tokio::time::timeout(left, collectors::before(source, state_dir)).await {
+            Ok(Ok(facts)) => Ok(facts),
+            Ok(Err(error)) => Err(daemon::chain(&error)),
+            Err(_) if left.is_zero() => Err(format!("not asked: {} s were over", OF_ALL.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", left.as_secs())),
+        };
+        let (facts, error) = said.map_or_else(|why| (Vec::new(), Some(why)), |facts| (facts, None));
+        let (source, name, address) = (source.index, source.name.clone(), source.address());
+        sources.push(Asked { source, name, address, facts, error });
+    }
+    sources
+}
+
+/// The baseline of the state directory; asked for and kept where there is none yet, or one of another manifest.
+///
+/// # Errors
+/// [`BaselineError`].
+pub async fn kept_or_asked(
+    manifest: &Manifest,
+    salt: &[u8; 32],
+    state_dir: &Path,
+    now_ms: i64,
+) -> Result<Kept, BaselineError> {
+    // An enrolment whose answer was lost asks again with what it has said before.
+    if let Some(kept) = kept(state_dir)?
+        && kept.baseline.manifest == name_of(manifest, salt)
+    {
+        return Ok(kept);
+    }
+    let sources = ask(manifest, state_dir).await;
+    let baseline = Baseline { made_ms: now_ms, manifest: name_of(manifest, salt), sources };
+    let bytes = serde_json::to_vec_pretty(&baseline).expect("texts and numbers are JSON");
+    let path = state_dir.join(FILE);
+    files::write_whole(&path, &bytes, 0o600).map_err(|source| unusable(&path, source))?;
+    Ok(Kept { baseline, digest: digest(&bytes) })
+}
+
+/// The baseline of the state directory; `None` where none was taken.
+///
+/// # Errors
+/// [`BaselineError`].
+pub fn kept(state_dir: &Path) -> Result<Option<Kept>, BaselineError> {
+    let path: PathBuf = state_dir.join(FILE);
+    let Some(text) = files::read_small(&path, MOST).map_err(|source| unusable(&path, source))? else {
+        return Ok(None);
+    };
+    let baseline = serde_json::from_str(&text);
+    let baseline = baseline.map_err(|error| BaselineError::Unreadable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    })?;
+    Ok(Some(Kept { baseline, digest: digest(text.as_bytes()) }))
+}
+
+/// What is another than it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Name of the source.
+    pub source: String,
+    /// Which fact; `no answer` for why there is none.
+    pub fact: String,
+    /// Lines that are not there any more.
+    pub gone: Vec<String>,
+    /// Lines that were not there then.
+    pub new: Vec<String>,
+}
+
+/// What differs between then and now, source by source and fact by fact.
+pub fn differences(then: &[Asked], now: &[Asked]) -> Vec<Difference> {
+    let facts = |all: &[Asked], swap: bool| {
+        let mut found: BTreeMap<(String, String), [Vec<String>; 2]> = BTreeMap::new();
+        for asked in all {
+            let error = asked.error.iter().map(|why| Fact::new("no answer", why));
+            for fact in asked.facts.iter().cloned().chain(error) {
+                let lines = fact.value.lines().map(str::to_owned).collect();
+                found.entry((asked.name.clone(), fact.name)).or_default()[usize::from(swap)] = lines;
+            }
+        }
+        found
+    };
+    let mut both = facts(then, false);
+    for (key, [_, is]) in facts(now, true) {
+        both.entry(key).or_default()[1] = is;
+    }
+    let differs = both.into_iter().filter_map(|((source, fact), [was, is])| {
+        let only = |of: &[String], other: &[String]| {
+            let other: BTreeSet<&String> = other.iter().collect();
+            of.iter().filter(|line| !other.contains(line)).cloned().collect::<Vec<_>>()
+        };
+        let (gone, new) = (only(&was, &is), only(&is, &was));
+        (!gone.is_empty() || !new.is_empty()).then_some(Difference { source, fact, gone, new })
+    });
+    differs.collect()
+}
+
+fn name_of(manifest: &Manifest, salt: &[u8; 32]) -> String {
+    HEXLOWER.encode(&manifest_hash(&manifest.public(salt).encode_to_vec()))
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(b"inuse/v1/baseline\0").chain_update(bytes).finalize().into()
+}
+
+fn unusable(path: &Path, source: std::io::Error) -> BaselineError {
+    BaselineError::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: &str, facts: &[(&str, &str)], error: Option<&str>) -> Asked {
+        let facts = facts.iter().map(|(name, value)| Fact::new(name, value)).collect();
+        let error = error.map(str::to_owned);
+        Asked { source: 1, name: name.to_owned(), address: "there".to_owned(), facts, error }
+    }
+
+    #[test]
+    fn what_is_another_than_it_was_is_named_line_by_line_and_nothing_else() {
+        let tables = "a.users: id int\na.orders: id int";
+        let then = [asked("mes", &[("version", "8.0"), ("tables", tables)], None), asked("press", &[], None)];
+        let now = "a.users: id int\na.orders: id int, price int\na.new: id int";
+        let now =
+            [asked("mes", &[("version", "8.0"), ("tables", now)], None), asked("press", &[], Some("off"))];
+        assert_eq!(differences(&then, &then), []);
+        let found = differences(&then, &now);
+        let texts = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let of_tables = Difference {
+            source: "mes".to_owned(),
+            fact: "tables".to_owned(),
+            gone: texts(&["a.orders: id int"]),
+            new: texts(&["a.orders: id int, price int", "a.new: id int"]),
+        };
+        let of_press = Difference {
+            source: "press".to_owned(),
+            fact: "no answer".to_owned(),
+            gone: Vec::new(),
+            new: texts(&["off"]),
+        };
+        assert_eq!(found, [of_tables, of_press]);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_does_not_answer_stands_in_it_and_what_was_asked_is_not_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("mes.log");
+        let manifest = format!(
+            "[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"{}\"\nparser = \"spring\"\n",
+            log.display()
+        );
+        let path = folder.path().join("manifest.toml");
+        std::fs::write(&path, manifest).unwrap();
+        let manifest = Manifest::load(&path).unwrap();
+        let first = kept_or_asked(&manifest, &[1; 32], folder.path(), 5).await.unwrap();
+        let source = &first.baseline.sources[0];
+        assert_eq!((source.name.as_str(), first.baseline.made_ms), ("mes", 5));
+        assert!(source.error.is_some() || source.facts[0] == Fact::new("files", 0), "{source:?}");
+        std::fs::write(&log, "2026-01-02 03:04:05 began\n").unwrap();
+        assert_eq!(kept_or_asked(&manifest, &[1; 32], folder.path(), 9).await.unwrap(), first);
+        let now = ask(&manifest, folder.path()).await;
+        assert!(!differences(&first.baseline.sources, &now).is_empty(), "{now:?}");
+        assert_eq!(kept(folder.path()).unwrap(), Some(first.clone()));
+        // Another manifest names other sources.
+        let other = kept_or_asked(&manifest, &[2; 32], folder.path(), 9).await.unwrap();
+        assert_ne!(other.digest, first.digest);
+    }
+}
