@@ -8,8 +8,8 @@
 //! silence meanwhile, see [`SampleSender::idle`]), history (the buffer keeps it), discovery of addresses, and any
 //! question about the time: the sender stamps.
 
-#[cfg(any(feature = "log", feature = "sql"))]
 mod before;
+#[cfg(any(feature = "log", feature = "sql"))]
 mod classes;
 mod error;
 mod load;
