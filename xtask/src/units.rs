@@ -8,12 +8,13 @@ use crate::command::{Command, find};
 use crate::tree;
 
 /// Units and what they start. The last one installs packages: it cannot be confined.
-const UNITS: [(&str, &str); 3] = [
+const UNITS: [(&str, &str); 4] = [
     ("inuse-agent.service", "usr/bin/inuse-agent"),
     ("inuse-server.service", "usr/bin/inuse-server"),
+    ("inuse-witness.service", "usr/bin/inuse-witness"),
     ("inuse-update.service", "var/lib/inuse-update/inuse-agent"),
 ];
-const CONFINED: usize = 2;
+const CONFINED: usize = 3;
 
 /// What `systemd-analyze security` may say at most, in its tenths: 10 is fully exposed.
 const EXPOSURE: &str = "20";
