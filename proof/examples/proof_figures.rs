@@ -20,7 +20,8 @@ use proof::policy::Cosigner;
 use proof::pseudonym::PseudonymKey;
 use proof::wire::{self, ActionClass, ActorClass, ExclusionReason, Role, Share, SourceKind};
 use proof::{
-    AgentId, EntryId, Envelope, Kid, Observation, Quality, Reading, Record, SigningKey, What, Windows, raw,
+    AgentId, EntryId, Envelope, Kid, Observation, PastLeaves, Quality, Reading, Record, SigningKey, What,
+    Windows, raw,
 };
 use signed_note::{Note, Signer as _, StandardSigner};
 use tlog_tiles::{Checkpoint, Hash, node_hash, record_hash};
@@ -46,16 +47,13 @@ fn main() -> Result<(), String> {
             times();
             Ok(())
         }
-        (Some(step), Some(times)) => {
+        (Some(name), Some(times)) => {
             let times = times.parse().map_err(|_| format!("`{times}` is no number of times"))?;
-            let (_, work) = steps().into_iter().find(|(name, _)| *name == step).ok_or_else(|| {
-                let names: Vec<_> = steps().into_iter().map(|(name, _)| name).collect();
-                format!("`{step}` is none of {}", names.join(", "))
-            })?;
+            let work = step(&name).ok_or_else(|| format!("`{name}` is none of {}", STEPS.join(", ")))?;
             (0..times).for_each(|_: u32| work());
             Ok(())
         }
-        (Some(step), None) => Err(format!("how many times `{step}`?")),
+        (Some(name), None) => Err(format!("how many times `{name}`?")),
     }
 }
 
@@ -84,7 +82,7 @@ fn sizes() {
 
 fn times() {
     println!("\n{:<44} {:>9}", "step, on this machine", "µs");
-    for (name, work) in steps() {
+    for (name, work) in STEPS.iter().filter_map(|name| Some((name, step(name)?))) {
         // Long enough to be read off a clock, short enough to wait for.
         let mut count = 1_u32;
         loop {
@@ -100,54 +98,66 @@ fn times() {
     }
 }
 
-type Step = (&'static str, Box<dyn Fn()>);
+/// What is done again and again on the road.
+const STEPS: [&str; 7] = ["observe", "seal", "sign", "verify", "receipt", "leaves", "opening"];
 
-/// What is done again and again on the road, each with what it needs already made.
-fn steps() -> Vec<Step> {
-    let key = SigningKey::from_seed(&[1; 32]);
-    let public = key.verify_key();
-    let observations = observations(USUAL);
-    let made = envelope(USUAL);
-    let bytes = made.bytes().to_vec();
-    let payload = made.payload().to_vec();
-    let receipt = receipt(0);
-    let (entry, vkey) = (log_entry().entry, log_key().1);
-    let chunk = raw::encode(
-        Some(&raw::Opening {
-            secret: WindowSecret([2; 32]),
-            wall_ms: START,
-            mono_ms: 5_000,
-            boot: [1; 8],
-            body: prost::Message::encode_to_vec(&body(USUAL)),
-            ranges: Vec::new(),
-        }),
-        START,
-        &observations,
-    );
-    let leaves = move || {
-        let chunks = raw::decode(std::slice::from_ref(&chunk)).expect("it was encoded here");
-        Windows::past(&chunks, PseudonymKey::new([1; 32])).expect("with its manifest")
-    };
-    let opening = leaves().opening(&made, (AgentId([3; 16]), 100_000), 700, &[]).expect("it has that leaf");
-    vec![
-        ("observe", Box::new(move || drop(black_box(observed(USUAL, &observations))))),
-        ("seal", Box::new(|| drop(black_box(envelope(USUAL))))),
-        ("sign", Box::new(move || drop(black_box(Envelope::sign(&key, "window", payload.clone()))))),
-        (
-            "verify",
+type Work = Box<dyn Fn()>;
+
+/// One of them, with what it needs already made, and nothing else: under emulation that takes its time, too.
+fn step(name: &str) -> Option<Work> {
+    let key = || SigningKey::from_seed(&[1; 32]);
+    Some(match name {
+        "observe" => {
+            let observations = observations(USUAL);
+            Box::new(move || drop(black_box(observed(USUAL, &observations))))
+        }
+        "seal" => Box::new(|| drop(black_box(envelope(USUAL)))),
+        "sign" => {
+            let (key, payload) = (key(), envelope(USUAL).payload().to_vec());
+            Box::new(move || drop(black_box(Envelope::sign(&key, "window", payload.clone()))))
+        }
+        "verify" => {
+            let (public, bytes) = (key().verify_key(), envelope(USUAL).bytes().to_vec());
             Box::new(move || {
                 let read = Envelope::parse(&bytes).expect("it was made here");
                 read.verify(&public).expect("and signed");
                 black_box(read);
-            }),
-        ),
-        (
-            "receipt",
-            Box::new(move || drop(black_box(check_receipt(&receipt, entry, &vkey).expect("it holds")))),
-        ),
-        ("leaves", Box::new(move || drop(black_box(leaves())))),
-        ("opening", Box::new(move || drop(black_box(opening.check(&made).expect("it holds"))))),
-    ]
+            })
+        }
+        "receipt" => {
+            let (receipt, entry, vkey) = (receipt(0), log_entry().entry, log_key().1);
+            Box::new(move || drop(black_box(check_receipt(&receipt, entry, &vkey).expect("it holds"))))
+        }
+        "leaves" => {
+            let chunk = chunk();
+            Box::new(move || drop(black_box(leaves(&chunk))))
+        }
+        "opening" => {
+            let (made, leaves) = (envelope(USUAL), leaves(&chunk()));
+            let opening =
+                leaves.opening(&made, (AgentId([3; 16]), 100_000), 700, &[]).expect("it has that leaf");
+            Box::new(move || drop(black_box(opening.check(&made).expect("it holds"))))
+        }
+        _ => return None,
+    })
+}
+
+/// A window's raw data.
+fn chunk() -> Vec<u8> {
+    let opening = raw::Opening {
+        secret: WindowSecret([2; 32]),
+        wall_ms: START,
+        mono_ms: 5_000,
+        boot: [1; 8],
+        body: prost::Message::encode_to_vec(&body(USUAL)),
+        ranges: Vec::new(),
+    };
+    raw::encode(Some(&opening), START, &observations(USUAL))
+}
+
+fn leaves(chunk: &[u8]) -> PastLeaves {
+    let chunks = raw::decode(&[chunk.to_vec()]).expect("it was encoded here");
+    Windows::past(&chunks, PseudonymKey::new([1; 32])).expect("with its manifest")
 }
 
 fn envelope(plant: Plant) -> Envelope {
