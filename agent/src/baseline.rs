@@ -240,17 +240,20 @@ mod tests {
     async fn a_source_that_does_not_answer_stands_in_it_and_what_was_asked_is_not_asked_again() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("mes.log");
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let manifest = format!(
-            "[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"{}\"\nparser = \"spring\"\n",
+            "[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"{}\"\nparser = \"spring\"\n\
+             [[sources]]\nname = \"press\"\n[sources.modbus]\nendpoint = \"{silent}\"\nunit = 1\n\
+             points = [{{ name = \"run\", address = 0, table = \"coil\" }}]\n",
             log.display()
         );
         let path = folder.path().join("manifest.toml");
         std::fs::write(&path, manifest).unwrap();
         let manifest = Manifest::load(&path).unwrap();
         let first = kept_or_asked(&manifest, &[1; 32], folder.path(), 5).await.unwrap();
-        let source = &first.baseline.sources[0];
-        assert_eq!((source.name.as_str(), first.baseline.made_ms), ("mes", 5));
-        assert!(source.error.is_some() || source.facts[0] == Fact::new("files", 0), "{source:?}");
+        let [mes, press] = &first.baseline.sources[..] else { panic!("{first:?}") };
+        assert_eq!((&mes.facts[0], &mes.error, first.baseline.made_ms), (&Fact::new("files", 0), &None, 5));
+        assert!(press.facts.is_empty() && press.error.is_some(), "{press:?}");
         std::fs::write(&log, "2026-01-02 03:04:05 began\n").unwrap();
         assert_eq!(kept_or_asked(&manifest, &[1; 32], folder.path(), 9).await.unwrap(), first);
         let now = ask(&manifest, folder.path()).await;

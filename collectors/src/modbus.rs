@@ -324,12 +324,19 @@ pub(crate) async fn probe(source: &Source, device: &Modbus, lines: &Lines) -> Re
 /// What a device says it is.
 pub(crate) async fn before(device: &Modbus) -> Result<Vec<Fact>, CollectError> {
     let mut hand = hand::Hand::new(&device.line, device.timeout, hand::USUAL_GAP);
-    let said = hand.identity(device.unit).await?;
-    let identity = match said {
-        Some(said) => [said.vendor, said.product, said.revision].join(" | "),
-        None => "none".to_owned(),
+    let name = "identity (43/14)";
+    if let Some(said) = hand.identity(device.unit).await? {
+        let identity = [said.vendor, said.product, said.revision].join(" | ");
+        return Ok(vec![Fact::new(name, identity)]);
+    }
+    // One that has no identity is there; one that is off says nothing to this either.
+    let why = match hand.presence(device.unit).await? {
+        hand::Presence::There { .. } => return Ok(vec![Fact::new(name, "none")]),
+        hand::Presence::GatewaySays(code) => format!("exception {code}: no unit {}", device.unit),
+        hand::Presence::Silent => format!("unit {} does not answer", device.unit),
+        hand::Presence::Garbled(why) => why,
     };
-    Ok(vec![Fact::new("identity (43/14)", identity)])
+    Err(CollectError::Unreadable { endpoint: hand.address(), why })
 }
 
 #[cfg(test)]
