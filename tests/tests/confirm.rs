@@ -146,7 +146,7 @@ async fn what_was_there_before_a_gateway_came_cannot_be_another_afterwards() -> 
     let (code, said) = baseline(&[]).await?;
     assert_eq!((code, &said["as_enrolled"]), (Some(2), &Value::Bool(false)), "{said}");
     let said = run("inuse-agent", &["baseline"], site.agent_config()).await?.out;
-    assert!(said.contains("ANOTHER hash went into the city's log"), "{said}");
+    assert!(said.contains("ANOTHER hash was sent at enrolment"), "{said}");
     site.end().await
 }
 

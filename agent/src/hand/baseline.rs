@@ -60,9 +60,11 @@ fn said(kept: &Kept, enrolled: &str, same: bool, differences: Option<&[Differenc
     let at = at.map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     let mut text = format!("asked {at}\nhash: {}\n", HEXLOWER.encode(&kept.digest));
     text += match (same, enrolled.is_empty()) {
-        (true, _) => "this hash went into the city's log at enrolment: compare it with the firm's page\n",
-        (false, true) => "NO hash went into the city's log at enrolment: this file shows nothing\n",
-        (false, false) => "ANOTHER hash went into the city's log: this file is not the one that was taken\n",
+        (true, _) => {
+            "as it was sent at enrolment; whether it is what the log has, the firm's page says: compare the hash\n"
+        }
+        (false, true) => "NO hash was sent at enrolment: this file shows nothing\n",
+        (false, false) => "ANOTHER hash was sent at enrolment: this file is not the one that was taken\n",
     };
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("text takes everything");
     if let Some(differences) = differences {
