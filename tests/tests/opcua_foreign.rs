@@ -114,6 +114,13 @@ async fn asyncua_is_trusted_once_subscribed_browsed_and_its_history_fills_a_gap(
     assert_eq!(pieces.node, "nsu=urn:inuse:tests:press;s=Press1.Pieces");
     assert!(pieces.history && pieces.number && pieces.access.as_deref() == Some("read"), "{pieces:?}");
 
+    let facts = collectors::before(&server.source, server.keys()).await?;
+    let fact = |name: &str| facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.as_str());
+    assert_eq!(fact("certificate"), Some(server.shown.sha256.as_str()));
+    for name in ["application", "product", "build product", "build maker", "build version", "running since"] {
+        assert!(fact(name).is_some_and(|value| !value.is_empty()), "{name}: {facts:?}");
+    }
+
     let ((tx, mut rx), notes) = (mpsc::channel(4), Notes::default());
     let out =
         SampleSender::new(1, Duration::from_millis(200), Arc::new(SystemClock), tx, CancellationToken::new());

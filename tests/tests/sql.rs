@@ -181,6 +181,14 @@ async fn rows_come_once(product: Product, kind: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A word of what the product says of its version.
+fn version_of(product: Product) -> &'static str {
+    match product {
+        Product::PostgreSql => "PostgreSQL",
+        Product::MariaDb => "MariaDB",
+    }
+}
+
 async fn a_server_is_known_and_rights_are_told(product: Product, kind: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(product).await?;
@@ -205,6 +213,17 @@ async fn a_server_is_known_and_rights_are_told(product: Product, kind: &str) -> 
     assert_eq!(pinned.warnings, [""; 0]);
     let by_authority = ask(READER, &format!("ca_file = \"{}\"", server.ca_file().display())).await?;
     assert_eq!(by_authority.records.map(|(records, ..)| records.len()), Some(20));
+
+    let baseline = source(kind, &server, READER, &format!("server_thumbprint = \"{pin}\""), folder.path())?;
+    let facts = collectors::before(&baseline, Path::new("")).await?;
+    let fact = |name: &str| facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.as_str());
+    assert!(fact("version").is_some_and(|version| version.contains(version_of(product))), "{facts:?}");
+    assert_eq!((fact("first row: key"), fact("last row: key")), (Some("1"), Some("30")), "{facts:?}");
+    assert!(fact("first row: time") < fact("last row: time"), "{facts:?}");
+    let columns: usize = fact("columns that the account sees").context("columns")?.parse()?;
+    let tables: Vec<_> = fact("tables").context("tables")?.lines().collect();
+    assert!(columns > 10 && tables.len() == 1, "{facts:?}");
+    assert!(tables[0].contains(".sys_oper_log: oper_id bigint, title "), "{facts:?}");
 
     let open = ask(WRITER, "tls = \"none\"").await?;
     assert!(open.warnings.iter().any(|warning| warning.contains("INSERT")), "{:?}", open.warnings);
