@@ -21,6 +21,9 @@ use sha2::{Digest as _, Sha256};
 /// The file in the state directory.
 const FILE: &str = "baseline.json";
 
+/// Before the name of one that another manifest asked for, until the server has said which one it has.
+const EARLIER: &str = "baseline-";
+
 /// Longest that one source is waited for.
 const OF_ONE: Duration = Duration::from_secs(30);
 
@@ -117,18 +120,48 @@ pub async fn kept_or_asked(
     state_dir: &Path,
     now_ms: i64,
 ) -> Result<Kept, BaselineError> {
+    let path = state_dir.join(FILE);
     // An enrolment whose answer was lost asks again with what it has said before.
-    if let Some(kept) = kept(state_dir)?
-        && kept.baseline.manifest == name_of(manifest, salt)
-    {
-        return Ok(kept);
+    if let Some(kept) = kept(state_dir)? {
+        if kept.baseline.manifest == name_of(manifest, salt) {
+            return Ok(kept);
+        }
+        // The log may have this one already.
+        let aside = state_dir.join(format!("{EARLIER}{}.json", HEXLOWER.encode(&kept.digest)));
+        std::fs::rename(&path, &aside).map_err(|source| unusable(&aside, source))?;
     }
     let sources = ask(manifest, state_dir).await;
     let baseline = Baseline { made_ms: now_ms, manifest: name_of(manifest, salt), sources };
     let bytes = serde_json::to_vec_pretty(&baseline).expect("texts and numbers are JSON");
-    let path = state_dir.join(FILE);
     files::write_whole(&path, &bytes, 0o600).map_err(|source| unusable(&path, source))?;
     Ok(Kept { baseline, digest: digest(&bytes) })
+}
+
+/// Keeps the one that the log has, by its hash in hex: an answer that was lost may have been about an earlier one. All
+/// others go, where that one is there.
+///
+/// # Errors
+/// [`BaselineError`].
+pub(crate) fn settle(state_dir: &Path, recorded: &str) -> Result<(), BaselineError> {
+    let path = state_dir.join(FILE);
+    let earlier = std::fs::read_dir(state_dir).map_err(|source| unusable(state_dir, source))?;
+    let earlier = earlier.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let earlier: Vec<_> = earlier.filter(|name| name.starts_with(EARLIER)).collect();
+    let is_recorded = |name: &str| name == format!("{EARLIER}{recorded}.json");
+    let is_kept = kept(state_dir)?.is_some_and(|kept| HEXLOWER.encode(&kept.digest) == recorded);
+    if !is_kept && !earlier.iter().any(|name| is_recorded(name)) {
+        return Ok(());
+    }
+    for name in earlier {
+        let aside = state_dir.join(&name);
+        let done = if is_recorded(&name) && !is_kept {
+            std::fs::rename(&aside, &path)
+        } else {
+            std::fs::remove_file(&aside)
+        };
+        done.map_err(|source| unusable(&aside, source))?;
+    }
+    Ok(())
 }
 
 /// The baseline of the state directory; `None` where none was taken.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
-use crate::baseline::{BaselineError, kept_or_asked};
+use crate::baseline::{BaselineError, kept_or_asked, settle};
 use crate::hardware;
 use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
@@ -132,6 +132,8 @@ struct Granted {
     log_vkey: String,
     server_ms: i64,
     epoch: u32,
+    #[serde(default)]
+    baseline: String,
 }
 
 #[derive(Deserialize)]
@@ -178,11 +180,11 @@ pub async fn enrol(
     secret(PROJECT_KEY)?;
     let salt = secret(SALT)?;
     let hardware = hardware::of(Path::new("/"), agent).map(|hash| HEXLOWER.encode(&hash)).unwrap_or_default();
-    let (mut manifest, mut baseline) = (String::new(), String::new());
+    let (mut manifest, mut sent) = (String::new(), String::new());
     if let Some(watched) = watched {
         manifest = HEXLOWER.encode(&manifest_hash(&watched.manifest.public(&salt).encode_to_vec()));
         let kept = kept_or_asked(watched.manifest, &salt, state_dir, watched.now_ms).await?;
-        baseline = HEXLOWER.encode(&kept.digest);
+        sent = HEXLOWER.encode(&kept.digest);
     }
     let client = client_key(&state_dir.join("client.key"))?;
     let csr = rcgen::CertificateParams::default().serialize_request(&client)?;
@@ -195,7 +197,7 @@ pub async fn enrol(
         hostname: hostname(),
         hardware: hardware.clone(),
         manifest,
-        baseline: baseline.clone(),
+        baseline: sent,
     };
     let body = serde_json::to_vec(&asked).expect("strings are JSON");
     let granted = tokio::time::timeout(LIMIT, ask(server, pin, body)).await;
@@ -208,6 +210,7 @@ pub async fn enrol(
         let path = state_dir.join(name);
         files::write_whole(&path, text, 0o600).map_err(|error| file(&path, error))
     };
+    settle(state_dir, &granted.baseline)?;
     put("client.crt", granted.certificate.as_bytes())?;
     put("ca.crt", granted.ca.as_bytes())?;
     let enrolled = Enrolled {
@@ -219,7 +222,7 @@ pub async fn enrol(
         log_vkey: granted.log_vkey,
         server_ms: granted.server_ms,
         hardware,
-        baseline,
+        baseline: granted.baseline,
     };
     // Last, because it is what says "enrolled".
     put("enrolment.json", &serde_json::to_vec_pretty(&enrolled).expect("strings are JSON"))?;

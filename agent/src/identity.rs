@@ -31,7 +31,7 @@ pub(crate) struct Enrolled {
     /// Hash of what the hardware said it was, hex; empty where nothing did.
     #[serde(default)]
     pub(crate) hardware: String,
-    /// Hash of the before-baseline as it was sent, hex; empty where none was taken.
+    /// Hash of the before-baseline that the server said the log has, hex; empty where it has none.
     #[serde(default)]
     pub(crate) baseline: String,
 }
@@ -49,7 +49,7 @@ pub struct Identity {
     pub log_vkey: String,
     /// The six words of the key as it was enrolled, for firm and city to compare.
     pub words: Words,
-    /// Hash of the before-baseline as it was sent at enrolment, hex; empty where none was taken.
+    /// Hash of the before-baseline that the server said at enrolment the log has, hex; empty where it has none.
     pub baseline: String,
     /// Whether the hardware is what it was at enrolment; `None` where it said nothing, then or now.
     pub same_hardware: Option<bool>,

@@ -20,7 +20,7 @@
 //! | `manifest` | optional, 16 bytes in hex or base64, as windows name it |
 //!
 //! 200 and a JSON object: `agent`, `project`, `certificate` (PEM), `ca` (PEM), `broker` (`host`, `port`),
-//! `log_vkey` (signed-note verifier key), `server_ms`, `epoch` (1). Anything else: a JSON object `name`, `text`,
+//! `log_vkey` (signed-note verifier key), `server_ms`, `epoch` (1), `baseline` (hex, as the log has it). Anything else: a JSON object `name`, `text`,
 //! with the status of [`Refusal::status`].
 //!
 //! # Promises
@@ -39,9 +39,9 @@ mod tests;
 use std::sync::Arc;
 
 use daemon::{Clock, SystemClock};
-use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
-use ledger::{Ledger, LedgerError, NewAgent, Shown, TokenRefused};
-use proof::{AgentId, VerifyKey};
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use ledger::{Ledger, LedgerError, NewAgent, Recorded, Shown, TokenRefused};
+use proof::{AgentId, Deed, VerifyKey};
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,8 @@ pub struct Granted {
     pub server_ms: i64,
     /// Key epoch.
     pub epoch: u32,
+    /// Hash of its baseline as it stands in the log, hex; empty where none does.
+    pub baseline: String,
 }
 
 /// Where agents find the broker.
@@ -229,8 +231,15 @@ impl Enrolment {
         };
         let new = NewAgent { shown, ..NewAgent::of(agent, key, &plain(&request.hostname)) };
         let (hash, now_ms) = (token.hash(), self.clock.stamp().wall_ms);
-        let enrolled = self.ledger.run(move |store| store.enrol(hash, &new, now_ms)).await;
-        let enrolled = enrolled.map_err(|error| Refusal::Failed(error.into()))??;
+        let recorded = self.ledger.run(move |store| {
+            Ok(match store.enrol(hash, &new, now_ms)? {
+                // Of a question that was asked before, the log has what it said the first time.
+                Ok(enrolled) => Ok((enrolled, baseline(&store.read().acts(agent)?))),
+                Err(refused) => Err(refused),
+            })
+        });
+        let recorded = recorded.await.map_err(|error| Refusal::Failed(error.into()))?;
+        let (enrolled, baseline) = recorded?;
         tracing::info!(%agent, project = enrolled.project, "agent enrolled");
         Ok(Granted {
             agent: agent.to_string(),
@@ -241,8 +250,18 @@ impl Enrolment {
             log_vkey: self.log_vkey.clone(),
             server_ms: now_ms,
             epoch: enrolled.epoch,
+            baseline,
         })
     }
+}
+
+/// The baseline as the log has it, in hex; empty where it has none.
+fn baseline(acts: &[Recorded]) -> String {
+    let mut baselines = acts.iter().filter_map(|recorded| match &recorded.act.deed {
+        Deed::Enrol(_, enrol) => Some(HEXLOWER.encode(&enrol.baseline)),
+        Deed::Confirm(..) | Deed::Revoke(..) | Deed::Beacon => None,
+    });
+    baselines.next().unwrap_or_default()
 }
 
 /// What the proof of possession signs.

@@ -4,7 +4,9 @@
 use std::fs;
 use std::sync::Arc;
 
+use agent::Watched;
 use anyhow::Context as _;
+use collectors::manifest::Manifest;
 use daemon::SystemClock;
 use jiff::civil::date;
 use ledger::{Read as _, Reader};
@@ -146,8 +148,38 @@ async fn what_was_there_before_a_gateway_came_cannot_be_another_afterwards() -> 
     let (code, said) = baseline(&[]).await?;
     assert_eq!((code, &said["as_enrolled"]), (Some(2), &Value::Bool(false)), "{said}");
     let said = run("inuse-agent", &["baseline"], site.agent_config()).await?.out;
-    assert!(said.contains("ANOTHER hash was sent at enrolment"), "{said}");
+    assert!(said.contains("ANOTHER hash was recorded at enrolment"), "{said}");
     site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_enrolment_whose_answer_was_lost_keeps_the_baseline_that_the_log_has() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let any = "127.0.0.1:0";
+    let city = City::start(server_config(folder.path(), any, any, any)?, Arc::new(SystemClock)).await?;
+    let firm = demo_firms(date(2026, 7, 22), date(2026, 9, 20)).remove(0);
+    let token = begin_project(city.config(), &firm, &SystemClock)?;
+    let (server, state) = (city.enrolment().to_string(), folder.path().join("state"));
+    let enrol = async |log: &str, now_ms| {
+        let text =
+            format!("[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"{log}\"\nparser = \"spring\"\n");
+        let manifest = Manifest::parse("manifest.toml", &text, folder.path());
+        let manifest = manifest.map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        agent::enrol(&state, &server, &token, Some(Watched { manifest: &manifest, now_ms })).await?;
+        anyhow::Ok(agent::baseline::kept(&state)?.context("a baseline")?)
+    };
+    let first = enrol("one.log", 1).await?;
+    let lost = || fs::remove_file(state.join("enrolment.json"));
+    lost()?;
+    // Asked again with another manifest, and with a third: the log has the first.
+    assert_eq!(enrol("another.log", 2).await?, first);
+    lost()?;
+    assert_eq!(enrol("a third.log", 3).await?, first);
+    assert_eq!(agent::Identity::load(&state)?.baseline, data_encoding::HEXLOWER.encode(&first.digest));
+    let files = fs::read_dir(&state)?.filter_map(Result::ok);
+    let baselines = files.filter(|file| file.file_name().to_string_lossy().starts_with("baseline"));
+    assert_eq!(baselines.count(), 1);
+    city.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -61,10 +61,10 @@ fn said(kept: &Kept, enrolled: &str, same: bool, differences: Option<&[Differenc
     let mut text = format!("asked {at}\nhash: {}\n", HEXLOWER.encode(&kept.digest));
     text += match (same, enrolled.is_empty()) {
         (true, _) => {
-            "as it was sent at enrolment; whether it is what the log has, the firm's page says: compare the hash\n"
+            "the one that the server recorded at enrolment, as it said then; the firm's page says it now: compare the hash\n"
         }
-        (false, true) => "NO hash was sent at enrolment: this file shows nothing\n",
-        (false, false) => "ANOTHER hash was sent at enrolment: this file is not the one that was taken\n",
+        (false, true) => "NO hash was recorded at enrolment: this file shows nothing\n",
+        (false, false) => "ANOTHER hash was recorded at enrolment: this file is not the one that was taken\n",
     };
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("text takes everything");
     if let Some(differences) = differences {
