@@ -1,5 +1,5 @@
 //! The commands with which an installer asks by hand: `scan`, `decode`, `load`, read-only and slow by intent; and
-//! `show`, which opens the past, `label`, which says what it was, and `baseline`, what was before all of it.
+//! `show`, which opens the past, `label`, which says what it was, `sums`, which computes a day again, and `baseline`, what was before all of it.
 
 mod baseline;
 #[cfg(feature = "modbus")]
@@ -12,6 +12,7 @@ mod rotate;
 #[cfg(feature = "modbus")]
 mod scan;
 mod show;
+mod sums;
 
 pub(crate) use baseline::Baseline;
 #[cfg(feature = "modbus")]
@@ -24,6 +25,7 @@ pub(crate) use rotate::rotate_key;
 #[cfg(feature = "modbus")]
 pub(crate) use scan::Scan;
 pub(crate) use show::Show;
+pub(crate) use sums::Sums;
 
 use std::io::IsTerminal as _;
 

@@ -112,6 +112,8 @@ enum Command {
     Decode(hand::Decode),
     /// Show a past window, find a record in it, and open one of its leaves for somebody who has the window's proof.
     Show(hand::Show),
+    /// Compute a day's sums again from the raw data, and say whether they are what the chain has.
+    Sums(hand::Sums),
     /// Say what a silence, a gap or a stretch of time was: a statement in the chain, which changes nothing in it.
     Label(hand::Label),
     /// Show what every source said was there when this gateway enrolled; its hash stands in the city's log.
@@ -227,6 +229,7 @@ fn main() -> ExitCode {
         Command::Label(label) => label.run(&cli.config, &ctx).await,
         Command::Baseline(asked) => asked.run(&cli.config).await,
         Command::RotateKey => hand::rotate_key(&cli.config, &ctx).await,
+        Command::Sums(sums) => sums.run(&cli.config).await,
         Command::Show(show) => show.run(&cli.config).await,
         #[cfg(feature = "setup")]
         Command::Setup {

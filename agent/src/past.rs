@@ -9,7 +9,7 @@ use buffer::{Cause, PastRaw, Raw};
 use collectors::manifest::Manifest;
 use proof::log::{Receipt, check_receipt};
 use proof::payload::{Header, manifest_hash};
-use proof::{Envelope, Opening, PastLeaves, Payload, Windows, raw, wire};
+use proof::{Envelope, Observation, Opening, PastLeaves, Payload, Windows, raw, wire};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,16 @@ pub struct Past {
     /// What its raw data is.
     pub state: State,
     leaves: Option<PastLeaves>,
+    observations: Vec<Observation>,
+}
+
+/// What stands at a place of the chain.
+#[derive(Debug)]
+pub enum Place {
+    /// A window.
+    Window(Box<Past>),
+    /// Something else that is signed.
+    Other(Envelope),
 }
 
 /// A gateway whose agent runs.
@@ -104,6 +114,11 @@ impl Past {
     /// Its leaves, where they are those that were committed to.
     pub fn leaves(&self) -> Option<&PastLeaves> {
         self.leaves.as_ref().filter(|_| self.state == State::Holds)
+    }
+
+    /// What it took, in order; empty where its raw data is not what was committed to.
+    pub fn observations(&self) -> &[Observation] {
+        &self.observations
     }
 
     /// Whether nothing is wrong with it: raw data that was dropped in order is not wrong.
@@ -130,6 +145,17 @@ impl Gateway {
     /// # Errors
     /// When no agent answers, or the entry is no window, is not signed yet, or its signed bytes are gone or unreadable.
     pub async fn window(&self, seq: u64) -> anyhow::Result<Past> {
+        match self.place(seq).await? {
+            Place::Window(past) => Ok(*past),
+            Place::Other(envelope) => bail!("entry {seq} is a {}, and no window", envelope.kind()),
+        }
+    }
+
+    /// What stands at this sequence number.
+    ///
+    /// # Errors
+    /// When no agent answers, or the entry is not signed yet, or its signed bytes are gone or unreadable.
+    pub async fn place(&self, seq: u64) -> anyhow::Result<Place> {
         let told = exchange(&self.socket, &format!("window {seq}"), MAX_WINDOW).await?;
         let line = told.iter().position(|byte| *byte == b'\n').context("the agent's answer is cut short")?;
         let (head, mut rest) = told.split_at(line);
@@ -196,11 +222,11 @@ fn judge(
     envelope: &[u8],
     receipt: Option<&[u8]>,
     raw: Found,
-) -> anyhow::Result<Past> {
+) -> anyhow::Result<Place> {
     let envelope = Envelope::parse(envelope).with_context(|| format!("entry {seq} is no envelope"))?;
     let window = match Payload::parse(envelope.kind(), envelope.payload()) {
         Ok(Payload::Window(window)) => *window,
-        Ok(_) => bail!("entry {seq} is a {}, and no window", envelope.kind()),
+        Ok(_) => return Ok(Place::Other(envelope)),
         Err(error) => return Err(error).with_context(|| format!("entry {seq} cannot be read")),
     };
     let epoch = Header::parse(envelope.payload()).map_or(0, |header| header.epoch);
@@ -210,24 +236,26 @@ fn judge(
             wire::Receipt::decode(bytes).map_err(|_| "the receipt that is kept cannot be read".to_owned())?;
         check_receipt(&receipt, envelope.id(), &identity.log_vkey).map_err(|error| error.to_string())
     });
-    let (state, leaves) = match raw {
-        Found::Not(state) => (state, None),
+    let altered = |why: String| (State::Altered(why), None, Vec::new());
+    let (state, leaves, observations) = match raw {
+        Found::Not(state) => (state, None, Vec::new()),
         Found::Kept(chunks) => match remade(identity, &chunks) {
-            Err(why) => (State::Altered(why), None),
-            Ok(leaves) if leaves.root()[..] == window.root[..] => (State::Holds, Some(leaves)),
-            Ok(_) => {
-                let why = "its leaves give another root than the one that was signed";
-                (State::Altered(why.to_owned()), None)
+            Err(why) => altered(why),
+            Ok((leaves, observations)) if leaves.root()[..] == window.root[..] => {
+                (State::Holds, Some(leaves), observations)
             }
+            Ok(_) => altered("its leaves give another root than the one that was signed".to_owned()),
         },
     };
-    Ok(Past { envelope, window, is_ours, receipt: receipt.transpose(), state, leaves })
+    let receipt = receipt.transpose();
+    Ok(Place::Window(Box::new(Past { envelope, window, is_ours, receipt, state, leaves, observations })))
 }
 
-fn remade(identity: &Identity, chunks: &[Vec<u8>]) -> Result<PastLeaves, String> {
+fn remade(identity: &Identity, chunks: &[Vec<u8>]) -> Result<(PastLeaves, Vec<Observation>), String> {
     let chunks = raw::decode(chunks).map_err(|error| error.to_string())?;
-    Windows::past(&chunks, identity.pseudonyms.clone())
-        .ok_or_else(|| "it names a manifest that cannot be read".to_owned())
+    let leaves = Windows::past(&chunks, identity.pseudonyms.clone())
+        .ok_or_else(|| "it names a manifest that cannot be read".to_owned())?;
+    Ok((leaves, chunks.observations))
 }
 
 /// Largest list, bytes.

@@ -13,11 +13,12 @@ use std::time::Duration;
 use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
 use collectors::Sample;
 use daemon::{Clock, Hold, Stamp};
-use proof::envelope::{MANIFEST, OUTAGE, WINDOW};
+use proof::digest::Tally;
+use proof::envelope::{DIGEST, MANIFEST, OUTAGE, WINDOW};
 use proof::leaf::WindowSecret;
 use proof::payload::encode_manifest;
 use proof::raw::{self, Opening};
-use proof::window::{LATE_MS, Windows};
+use proof::window::{LATE_MS, Windows, local_day};
 use proof::wire::RewriteKind;
 use proof::{Cause, Envelope, Observation, WINDOW_MS, What, wire};
 use prost::Message as _;
@@ -56,8 +57,20 @@ pub(crate) struct Recorder {
     /// The manifest body in force, encoded.
     pub(crate) body: Vec<u8>,
     pub(crate) pending: Pending,
+    /// What the next digest is made of.
+    pub(crate) sums: Sums,
     /// Where what was declared at the start ends, Unix ms: the first window begins there.
     pub(crate) since_ms: i64,
+}
+
+/// Sums of a day on their way.
+#[derive(Default)]
+pub(crate) struct Sums {
+    pub(crate) tally: Tally,
+    /// The local day of the windows in it, days since 1970.
+    pub(crate) day: Option<i32>,
+    /// Of the manifest in force.
+    pub(crate) utc_offset_minutes: i32,
 }
 
 /// What the open window has not flushed yet.
@@ -206,6 +219,7 @@ impl Recorder {
         if let What::Records(records) = &observation.what {
             self.pending.bookmarks.insert(observation.source, records.bookmark.clone());
         }
+        self.sums.tally.take(&observation);
         self.pending.keep(observation);
         if self.windows.is_full() {
             self.seal(wire::End::Full, now).await?;
@@ -242,6 +256,16 @@ impl Recorder {
         }
     }
 
+    /// Puts the sums of the windows since the last ones into the chain, where they had records.
+    async fn sum_up(&mut self, now: Stamp) -> anyhow::Result<()> {
+        let tally = std::mem::take(&mut self.sums.tally);
+        let Some(digest) = tally.digest() else { return Ok(()) };
+        let header = self.chain.header(now, self.shared.skew_ms());
+        let digest = wire::Digest { header: Some(header.wire()), ..digest };
+        info!(from = digest.from_seq, to = digest.to_seq, "sums of a day");
+        self.enqueue(DIGEST, digest.encode_to_vec()).await
+    }
+
     /// A wall clock that moved against the monotonic one ends the window; the step stands in the chain.
     async fn notice_step(&mut self, now: Stamp) -> anyhow::Result<()> {
         let Some(last) = self.pending.last.replace(now) else { return Ok(()) };
@@ -270,6 +294,10 @@ impl Recorder {
 
     /// Opens a window claimed to start at `start_ms`, and puts its opening on the disk.
     async fn open(&mut self, start_ms: i64, now: Stamp) -> anyhow::Result<()> {
+        let day = local_day(start_ms, self.sums.utc_offset_minutes);
+        if self.sums.day.replace(day).is_some_and(|before| before != day) {
+            self.sum_up(now).await?;
+        }
         let secret = WindowSecret(daemon::files::random()?);
         let late = u64::try_from(now.wall_ms - start_ms).unwrap_or(0);
         let mono_ms = now.mono_ms.saturating_sub(late);
@@ -334,12 +362,12 @@ impl Recorder {
         let header = self.chain.header(now, self.shared.skew_ms());
         let payload = sealed.payload(&header, self.shared.anchor());
         let pending = std::mem::take(&mut self.pending);
-        let start_ms = sealed.window.start_ms;
+        let (start_ms, raw_lost) = (sealed.window.start_ms, pending.raw_lost);
         let seal = Seal {
             proof: self.chain.next(WINDOW, payload, sealed.use_rows.clone()),
             start_ms,
             secret: sealed.secret.0,
-            last_chunk: if pending.raw_lost {
+            last_chunk: if raw_lost {
                 None
             } else if pending.observations.is_empty() && pending.opening.is_none() {
                 Some(Vec::new())
@@ -350,9 +378,12 @@ impl Recorder {
             now_ms: now.wall_ms,
         };
         self.pending.last = Some(now);
-        debug!(seq = seal.proof.seq, leaves = sealed.window.leaf_count, "sealed");
+        let seq = seal.proof.seq;
+        debug!(seq, leaves = sealed.window.leaf_count, "sealed");
         let stored = seal.proof.clone();
-        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await
+        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await?;
+        self.sums.tally.sealed(seq, !raw_lost);
+        Ok(())
     }
 
     /// Puts an entry of another kind into the chain.
@@ -446,6 +477,7 @@ impl Recorder {
     async fn stop(mut self) -> anyhow::Result<()> {
         let now = self.clock.stamp();
         self.seal(wire::End::Stop, now).await?;
+        self.sum_up(now).await?;
         self.grant(now).await?;
         let ranges = crate::start::encode_ranges(self.windows.ranges());
         self.buffer

@@ -25,7 +25,7 @@ use crate::collecting::{Unusable, keep_collecting};
 use crate::config::AgentConfig;
 use crate::identity::{Identity, IdentityError};
 use crate::layout::{Layout, PlacedRange};
-use crate::recorder::{Pending, Recorder, Silence};
+use crate::recorder::{Pending, Recorder, Silence, Sums};
 use crate::status::{self, Shared, SourceStatus, Teller, Who};
 use crate::uplink::Uplink;
 use crate::watchdog;
@@ -215,6 +215,7 @@ impl Agent {
             state_dir: self.config.state_dir.clone(),
             body: body.clone(),
             pending: Pending::default(),
+            sums: Sums { utc_offset_minutes: decoded.utc_offset_minutes, ..Sums::default() },
             since_ms: now.wall_ms,
         };
         if let Some(damage) = &self.opened.damage {

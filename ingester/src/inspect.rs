@@ -43,7 +43,9 @@ pub(crate) fn inspect(
             new.manifest = wire::Manifest::decode(bytes).ok().map(|manifest| manifest_hash(&manifest.body));
             use_rows(new, checked, &[]);
         }
-        Ok(Payload::Outage(_) | Payload::Opened(_) | Payload::Rotate(_)) => use_rows(new, checked, &[]),
+        Ok(Payload::Outage(_) | Payload::Digest(_) | Payload::Opened(_) | Payload::Rotate(_)) => {
+            use_rows(new, checked, &[])
+        }
         Ok(Payload::Label(label)) => {
             label_end(new, &label, agent, view)?;
             use_rows(new, checked, &[]);

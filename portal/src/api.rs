@@ -173,7 +173,7 @@ fn chain(firm: &Firm) -> Value {
         .collect();
     json!({
         "windows": firm.chain.windows, "outages": firm.chain.outages, "manifests": firm.chain.manifests,
-        "labels": firm.chain.labels, "openings": firm.chain.openings, "key_rotations": firm.chain.rotations, "said": firm.chain.said.iter().map(said).collect::<Vec<_>>(),
+        "labels": firm.chain.labels, "digests": firm.chain.digests, "openings": firm.chain.openings, "key_rotations": firm.chain.rotations, "said": firm.chain.said.iter().map(said).collect::<Vec<_>>(),
         "unknown_kinds": firm.chain.others, "conflicts": firm.forks(), "findings": findings,
         "refusals": firm.chain.refusals.iter()
             .map(|r| json!({ "name": r.name, "count": r.count, "last_ms": r.last_ms }))

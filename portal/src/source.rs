@@ -203,6 +203,8 @@ pub struct ChainFacts {
     pub manifests: u64,
     /// Labels recorded.
     pub labels: u64,
+    /// Days' sums recorded.
+    pub digests: u64,
     /// Openings of past leaves that chains name.
     pub openings: u64,
     /// Rotations of a key recorded.

@@ -285,6 +285,12 @@ words! {
     outages: "中断声明", "Outages";
     labels: "说明", "Labels";
     rotations: "换钥", "Key rotations";
+    digests: "日汇总", "Days' sums";
+    digest_of: "汇总的窗口", "Windows that it sums up";
+    digest_windows: "窗口数 · 其中无原始数据", "Windows · of these without raw data";
+    time_order: "时间早于先前记录 5 分钟以上 / 有时间的记录", "Records over 5 min earlier than one read before / records with a time";
+    document_steps: "有两类以上关键动作的单据 / 有关键动作的单据", "Documents with key actions of two classes / documents with any";
+    document_hands: "由两个以上账号办理的单据 / 有关键动作的单据", "Documents by two accounts or more / documents with any";
     openings_shown: "开示", "Openings";
     opened_leaf: "开示的窗口与叶", "Window and leaf that were shown";
     opened_digest: "开示内容的 SHA-256", "SHA-256 of what was shown";

@@ -21,6 +21,8 @@ pub const MANIFEST: &str = "manifest";
 pub const OUTAGE: &str = "outage";
 /// Kind of a label.
 pub const LABEL: &str = "label";
+/// Kind of a day's sums.
+pub const DIGEST: &str = "digest";
 /// Kind of the word that a past leaf was shown.
 pub const OPENING: &str = "opening";
 /// Kind of a rotation.

@@ -80,6 +80,9 @@ fn payload_of(kind: &str, bytes: &[u8]) {
                 assert!(new.verifies(&message, &rotate.possession) && new.to_bytes()[..] == rotate.key[..]);
             }
         }
+        Ok(Payload::Digest(digest)) => {
+            assert!(digest.from_seq >= 1 && digest.rows.iter().all(|row| row.numerator <= row.denominator));
+        }
         Ok(Payload::Opened(opened)) => assert!(opened.seq > 0 && opened.digest.len() == 32, "{opened:?}"),
         Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => {}
     }
@@ -185,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::answer::Consistency;
-    use crate::envelope::{LABEL, OPENING, ROTATE};
+    use crate::envelope::{DIGEST, LABEL, OPENING, ROTATE};
     use crate::ids::{AgentId, EntryId, Kid};
     use crate::log::{Outcome, proof_text, test_key};
     use crate::opening::OpenField;
@@ -304,7 +307,25 @@ mod tests {
         let time = wire::TimeSpan { from_ms: 1_784_500_000_000, to_ms: 1_784_600_000_000 };
         let seqs = wire::SeqSpan { from: 3, to: 8 };
         let opened = wire::Opened { header: Some(header.wire()), seq: 3, index: 17, digest: vec![0x2a; 32] };
+        let row = wire::DigestRow {
+            source: 2,
+            code: wire::DigestCode::TimeOrder.into(),
+            numerator: 1,
+            denominator: 5,
+            histogram: vec![3, 1, 1, 0, 0, 0],
+            is_cut: false,
+        };
+        let digest = wire::Digest {
+            header: Some(header.wire()),
+            from_seq: 1,
+            to_seq: 8,
+            rules: 1,
+            windows: 7,
+            without_raw: 0,
+            rows: vec![row],
+        };
         vec![
+            ("digest", DIGEST, digest.encode_to_vec()),
             ("label", LABEL, label(About::Time(time), "春节停产").encode_to_vec()),
             ("rotate", ROTATE, rotation::encode(&header, &SigningKey::from_seed(&[0x43; 32]))),
             ("opening", OPENING, opened.encode_to_vec()),

@@ -11,6 +11,7 @@ pub mod answer;
 #[cfg(feature = "bundle")]
 pub mod bundle;
 pub mod catalogue;
+pub mod digest;
 pub mod envelope;
 pub mod features;
 pub mod fuzz;

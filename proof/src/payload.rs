@@ -2,7 +2,8 @@
 
 use prost::Message as _;
 
-use crate::envelope::{LABEL, MANIFEST, OPENING, OUTAGE, ROTATE, WINDOW};
+use crate::digest::MAX_ROWS;
+use crate::envelope::{DIGEST, LABEL, MANIFEST, OPENING, OUTAGE, ROTATE, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
 
@@ -40,6 +41,8 @@ pub enum Payload {
     Outage(Box<wire::Outage>),
     /// What somebody says that a stretch of time or of the chain was.
     Label(Box<wire::Label>),
+    /// Sums of a day: see [`crate::digest`].
+    Digest(Box<wire::Digest>),
     /// A past leaf was shown to somebody, by an opening of this digest.
     Opened(Box<wire::Opened>),
     /// Another key signs from the next entry on: see [`crate::rotation`], which says whether it does.
@@ -187,6 +190,11 @@ impl Payload {
                 bounds(rotate.possession.len() == 64, "a signature that is not 64 bytes")?;
                 Ok(Self::Rotate(Box::new(rotate)))
             }
+            DIGEST => {
+                let digest = wire::Digest::decode(bytes).map_err(unparsable)?;
+                check_digest(&digest)?;
+                Ok(Self::Digest(Box::new(digest)))
+            }
             OPENING => {
                 let opened = wire::Opened::decode(bytes).map_err(unparsable)?;
                 check_opened(&opened)?;
@@ -195,6 +203,34 @@ impl Payload {
             other => Ok(Self::Unknown(other.to_owned())),
         }
     }
+}
+
+/// Checks a day's sums; their header, where they have one yet, must stand behind the windows.
+///
+/// # Errors
+/// [`PayloadError::Bounds`].
+pub fn check_digest(digest: &wire::Digest) -> Result<(), PayloadError> {
+    let bounds = |fine: bool, problem| if fine { Ok(()) } else { Err(PayloadError::Bounds(problem)) };
+    let span = digest.from_seq..=digest.to_seq;
+    bounds(digest.from_seq >= 1 && digest.to_seq <= MAX_SEQ && !span.is_empty(), "a digest of no windows")?;
+    let behind = digest.header.as_ref().is_none_or(|header| digest.to_seq < header.seq);
+    bounds(behind, "a digest of windows behind its own place")?;
+    let length = digest.to_seq - digest.from_seq + 1;
+    let counts = digest.without_raw <= digest.windows && u64::from(digest.windows) <= length;
+    bounds(counts, "a digest of more windows than there are between its ends")?;
+    bounds(digest.rules >= 1, "a digest of no version")?;
+    bounds(digest.rows.len() <= MAX_ROWS, "a digest of more than 512 rows")?;
+    let places: Vec<_> = digest.rows.iter().map(|row| (row.source, row.code)).collect();
+    bounds(places.is_sorted_by(|a, b| a < b), "rows of a digest that do not ascend")?;
+    for row in &digest.rows {
+        bounds((1..=u32::from(u16::MAX)).contains(&row.source), "a digest's source that is none")?;
+        bounds(row.code >= 1, "a digest's row of no code")?;
+        bounds(row.numerator <= row.denominator, "a part of a digest that is more than the whole")?;
+        bounds(row.denominator <= MAX_SEQ, "a count beyond 2^53")?;
+        bounds(row.histogram.len() <= 16, "a histogram of more than 16 counts")?;
+        bounds(row.histogram.iter().all(|count| *count <= MAX_SEQ), "a count beyond 2^53")?;
+    }
+    Ok(())
 }
 
 /// Checks what is said of an opening; its header, where it has one yet, must stand behind the window.
@@ -339,6 +375,48 @@ mod tests {
             text: "春节停产".to_owned(),
             by: wire::Speaker::Firm.into(),
             name: "王工".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_digest_is_of_windows_before_it_and_its_parts_are_no_more_than_the_whole() {
+        let row = |source, code| wire::DigestRow {
+            source,
+            code,
+            numerator: 1,
+            denominator: 3,
+            histogram: vec![1, 2],
+            is_cut: false,
+        };
+        let digest = wire::Digest {
+            header: Some(Header { seq: 9, prev: EntryId([1; 32]), ..header() }.wire()),
+            from_seq: 2,
+            to_seq: 8,
+            rules: 1,
+            windows: 6,
+            without_raw: 1,
+            rows: vec![row(1, 1), row(1, 2), row(4, 1)],
+        };
+        let read = |digest: &wire::Digest| Payload::parse(DIGEST, &digest.encode_to_vec());
+        assert_eq!(read(&digest), Ok(Payload::Digest(Box::new(digest.clone()))));
+        let rows = |rows| wire::Digest { rows, ..digest.clone() };
+        for wrong in [
+            wire::Digest { from_seq: 0, ..digest.clone() },
+            wire::Digest { from_seq: 9, ..digest.clone() },
+            wire::Digest { to_seq: 9, ..digest.clone() },
+            wire::Digest { windows: 8, ..digest.clone() },
+            wire::Digest { without_raw: 7, ..digest.clone() },
+            wire::Digest { rules: 0, ..digest.clone() },
+            rows(vec![row(1, 1), row(1, 1)]),
+            rows(vec![row(2, 1), row(1, 1)]),
+            rows(vec![row(0, 1)]),
+            rows(vec![row(1, 0)]),
+            rows(vec![wire::DigestRow { numerator: 4, ..row(1, 1) }]),
+            rows(vec![wire::DigestRow { denominator: u64::MAX, ..row(1, 1) }]),
+            rows(vec![wire::DigestRow { histogram: vec![0; 17], ..row(1, 1) }]),
+            rows((0..513).map(|source| row(source + 1, 1)).collect()),
+        ] {
+            assert!(matches!(read(&wrong), Err(PayloadError::Bounds(_))), "{wrong:?}");
         }
     }
 

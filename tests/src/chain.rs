@@ -56,6 +56,7 @@ impl Chain {
             Payload::Manifest(_)
             | Payload::Outage(_)
             | Payload::Label(_)
+            | Payload::Digest(_)
             | Payload::Opened(_)
             | Payload::Rotate(_)
             | Payload::Unknown(_) => None,
@@ -69,6 +70,7 @@ impl Chain {
             Payload::Window(_)
             | Payload::Manifest(_)
             | Payload::Label(_)
+            | Payload::Digest(_)
             | Payload::Opened(_)
             | Payload::Rotate(_)
             | Payload::Unknown(_) => None,
@@ -135,7 +137,11 @@ impl Chain {
             let (from, to) = match payload {
                 Payload::Window(window) => (window.start_ms, window.start_ms + i64::from(window.length_ms)),
                 Payload::Outage(outage) => (outage.from_ms, outage.to_ms),
-                Payload::Manifest(_) | Payload::Label(_) | Payload::Opened(_) | Payload::Rotate(_) => {
+                Payload::Manifest(_)
+                | Payload::Label(_)
+                | Payload::Digest(_)
+                | Payload::Opened(_)
+                | Payload::Rotate(_) => {
                     continue;
                 }
                 Payload::Unknown(kind) => bail!("entry {} is of kind {kind}", entry.seq),

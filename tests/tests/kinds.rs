@@ -420,3 +420,45 @@ async fn what_was_opened_on_the_gateway_is_named_in_its_chain_once() -> anyhow::
     site.stop_gateway().await?;
     site.end().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_days_sums_stand_in_the_chain_and_come_out_again_of_the_raw_data() -> anyhow::Result<()> {
+    let firm = firm();
+    let id = firm.id;
+    let mut site = Site::start(firm).await?;
+    // Into the second day, and a stop in order.
+    site.run_to(seconds(24, 25, 0)).await?;
+    site.stop_gateway().await?;
+    site.start_gateway().await?;
+    site.run_to(seconds(24, 45, 0)).await?;
+    site.outbox_empties().await?;
+    let chain = site.chain()?;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one kind is asked for")]
+    let digests: Vec<(u64, wire::Digest)> = chain
+        .payloads
+        .iter()
+        .zip(&chain.entries)
+        .filter_map(|(payload, entry)| match payload {
+            Payload::Digest(digest) => Some((entry.seq, (**digest).clone())),
+            _ => None,
+        })
+        .collect();
+    let (seq, digest) = digests.first().context("a day of work has sums")?;
+    let day: Vec<_> = chain.windows().filter(|window| window.start_ms < site.moment(86_400)).collect();
+    assert_eq!((digest.windows as usize, digest.without_raw), (day.len(), 0));
+    let documents = digest.rows.iter().filter(|row| row.code == 2).map(|row| row.denominator).sum::<u64>();
+    assert!(documents > 0, "{digest:?}");
+    assert!(digests.len() > 1, "what was after midnight is summed up at the stop: {digests:?}");
+    for (later, of) in &digests[1..] {
+        assert!(of.from_seq > *seq && of.to_seq < *later, "no window is summed up twice: {digests:?}");
+    }
+    let again = typed(&site, &["sums", &seq.to_string()]).await?;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.out.contains("the same, computed again from the raw data"), "{}", again.out);
+    let none = typed(&site, &["sums", "2"]).await?;
+    assert!(none.code == Some(1) && none.err.contains("and no digest"), "{none:?}");
+    let page = format!("/firms/{id}/windows/{}/{seq}", site.agent());
+    let (_, page) = get(site.city()?.portal(), &page).await?;
+    assert!(String::from_utf8_lossy(&page).contains("日汇总"));
+    site.end().await
+}

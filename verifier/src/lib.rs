@@ -8,9 +8,9 @@ pub mod bundle;
 
 use proof::log::{Outcome, Receipt, ReceiptError, check_receipt};
 use proof::payload::{Header, Payload};
-use proof::wire::Speaker;
 use proof::wire::label::About;
 use proof::wire::leaf::What;
+use proof::wire::{DigestCode, Speaker};
 use proof::{Cause, Envelope, EnvelopeError, Opening, VerifyKey, rotation, userows, wire};
 use prost::Message as _;
 
@@ -142,6 +142,30 @@ fn signature(envelope: &Envelope, key: &[u8]) -> Result<String, String> {
     Ok(format!("by key {}", key.kid()))
 }
 
+/// What a day's sums say.
+fn summed(digest: &wire::Digest) -> Vec<(&'static str, String)> {
+    let mut contents = vec![(
+        "sums of windows",
+        format!(
+            "{} to {}: {} of them, {} without raw data",
+            digest.from_seq, digest.to_seq, digest.windows, digest.without_raw
+        ),
+    )];
+    for row in &digest.rows {
+        let code =
+            DigestCode::try_from(row.code).map_or_else(|_| row.code.to_string(), |code| format!("{code:?}"));
+        let cut = if row.is_cut { ", cut" } else { "" };
+        contents.push((
+            "source, sum",
+            format!(
+                "{} {code}: {} of {} {:?}{cut}",
+                row.source, row.numerator, row.denominator, row.histogram
+            ),
+        ));
+    }
+    contents
+}
+
 fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> Result<String, String> {
     let header = Header::parse(envelope.payload()).map_err(|error| error.to_string())?;
     contents.push(("gateway", header.agent.to_string()));
@@ -161,6 +185,7 @@ fn payload(envelope: &Envelope, contents: &mut Vec<(&'static str, String)>) -> R
         Payload::Outage(outage) => {
             contents.push(("outage (Unix ms)", format!("{} to {}", outage.from_ms, outage.to_ms)))
         }
+        Payload::Digest(digest) => contents.extend(summed(&digest)),
         Payload::Opened(opened) => {
             contents.push(("leaf that was shown", format!("{} of window {}", opened.index, opened.seq)));
             contents.push(("SHA-256 of what was shown", hex(&opened.digest)));

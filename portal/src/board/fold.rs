@@ -152,6 +152,10 @@ impl Fold {
                 self.counts.say(entry, label);
                 Content::Other
             }
+            Some(Payload::Digest(_)) => {
+                self.counts.digests += 1;
+                Content::Other
+            }
             Some(Payload::Opened(_)) => {
                 self.counts.openings += 1;
                 Content::Other

@@ -108,8 +108,14 @@ fn row(page: &Page, firm: &Firm, entry: &Entry) -> Row {
                 ));
             }
         }
-        Some(Payload::Manifest(_) | Payload::Opened(_) | Payload::Rotate(_) | Payload::Unknown(_)) | None => {
-        }
+        Some(
+            Payload::Manifest(_)
+            | Payload::Digest(_)
+            | Payload::Opened(_)
+            | Payload::Rotate(_)
+            | Payload::Unknown(_),
+        )
+        | None => {}
     }
     row
 }

@@ -3,12 +3,13 @@
 use askama::Template;
 use ledger::{Entry, Receipted};
 use proof::payload::Header;
+use proof::wire::DigestCode;
 use proof::{AgentId, Envelope, Payload, wire};
 
 use super::rows::{self, GapRow, LogLine, ShapeLine, SourceLine, UseLine};
 use crate::figures::{hex, percent, second, short, span};
 use crate::page::Page;
-use crate::source::{Firm, LogFacts, Said};
+use crate::source::{Firm, LogFacts, Names, Said};
 use crate::words;
 
 /// Everything the page needs; read by whoever answers the request.
@@ -84,6 +85,7 @@ impl EntryPage {
                 facts.push((w.silence, rows::stretch(outage.from_ms, outage.to_ms, offset)));
                 facts.push((w.cause, rows::cause(page.lang, outage.cause)));
             }
+            Ok(Payload::Digest(digest)) => facts.extend(sums(&page, asked.firm.names(entry.agent), digest)),
             Ok(Payload::Opened(opened)) => {
                 facts.push((w.opened_leaf, format!("{} · {}", opened.seq, opened.index)));
                 facts.push((w.opened_digest, hex(&opened.digest)));
@@ -149,6 +151,30 @@ fn siblings(asked: &Asked<'_>) -> Vec<(String, String)> {
             )
         })
         .collect()
+}
+
+/// What a day's sums say, source by source.
+fn sums(page: &Page, names: &Names, digest: &wire::Digest) -> Vec<(&'static str, String)> {
+    let w = page.w;
+    let mut facts = vec![
+        (w.digest_of, format!("{} – {}", digest.from_seq, digest.to_seq)),
+        (w.digest_windows, format!("{} · {}", digest.windows, digest.without_raw)),
+    ];
+    for row in &digest.rows {
+        let what = match DigestCode::try_from(row.code) {
+            Ok(DigestCode::TimeOrder) => w.time_order,
+            Ok(DigestCode::DocumentSteps) => w.document_steps,
+            Ok(DigestCode::DocumentHands) => w.document_hands,
+            Ok(DigestCode::Unspecified) | Err(_) => w.kind_unknown,
+        };
+        let cut = if row.is_cut { "…" } else { "" };
+        let source = names.source(row.source);
+        facts.push((
+            what,
+            format!("{source}: {} / {}{cut} {:?}", row.numerator, row.denominator, row.histogram),
+        ));
+    }
+    facts
 }
 
 fn chain_facts(

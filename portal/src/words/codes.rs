@@ -14,6 +14,7 @@ pub(crate) fn kind(lang: Lang, kind: &str) -> String {
         "window" => lang.pick("窗口", "window").to_owned(),
         "manifest" => lang.pick("监测清单", "manifest").to_owned(),
         "outage" => lang.pick("中断声明", "outage").to_owned(),
+        "digest" => lang.pick("日汇总", "day's sums").to_owned(),
         "opening" => lang.pick("开示", "opening").to_owned(),
         "rotate" => lang.pick("换钥", "key rotation").to_owned(),
         "label" => lang.pick("说明", "label").to_owned(),

@@ -16,6 +16,8 @@ pub(super) struct Chain {
     windows: usize,
     outages: usize,
     labels: usize,
+    /// Days' sums.
+    digests: usize,
     /// Openings that it names.
     opened: usize,
     rotations: usize,
@@ -52,6 +54,7 @@ impl Chain {
             }
             Ok(Payload::Outage(_)) => self.outages += 1,
             Ok(Payload::Label(_)) => self.labels += 1,
+            Ok(Payload::Digest(_)) => self.digests += 1,
             Ok(Payload::Opened(_)) => self.opened += 1,
             Ok(Payload::Rotate(_)) => self.rotations += 1,
             Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => self.others += 1,
@@ -128,7 +131,9 @@ impl Checking<'_> {
             );
         }
         let [a, b, c, d] = chain.grades;
-        let Chain { windows, outages, labels, opened, rotations, others, conflicts, findings, .. } = chain;
+        let Chain {
+            windows, outages, labels, digests, opened, rotations, others, conflicts, findings, ..
+        } = chain;
         let span = match (chain.from_ms, chain.to_ms) {
             (Some(from), Some(to)) => format!("{} – {}", clock(from), clock(to)),
             _ => "—".to_owned(),
@@ -136,11 +141,11 @@ impl Checking<'_> {
         self.report.say(
             Mark::Says,
             format!(
-                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，说明 {labels}，开示 {opened}，换钥 {rotations}，其他 {others}；\
+                "网关 {agent}：窗口 {windows}（A {a}、B {b}、C {c}、D {d}），中断声明 {outages}，说明 {labels}，日汇总 {digests}，开示 {opened}，换钥 {rotations}，其他 {others}；\
                  台账有发现 {findings}、冲突 {conflicts}；声称时间（北京时间）{span}"
             ),
             format!(
-                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {labels} labels, {opened} openings, {rotations} rotations of its key, {others} others; \
+                "gateway {agent}: {windows} windows (A {a}, B {b}, C {c}, D {d}), {outages} outages, {labels} labels, {digests} days' sums, {opened} openings, {rotations} rotations of its key, {others} others; \
                  the ledger found something in {findings} and a conflict in {conflicts}; claimed time (UTC+8) {span}"
             ),
         );

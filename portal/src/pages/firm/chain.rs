@@ -192,6 +192,7 @@ impl ChainPart {
                 (w.windows, chain.windows),
                 (w.outages, chain.outages),
                 (w.labels, chain.labels),
+                (w.digests, chain.digests),
                 (w.openings_shown, chain.openings),
                 (w.rotations, chain.rotations),
                 (w.manifests, chain.manifests),
