@@ -89,11 +89,7 @@ impl Recorder {
             warn!(wish, %error, "a label that cannot be said is let go");
             return Ok(());
         }
-        let proof = self.chain.next(LABEL, label.encode_to_vec(), Vec::new());
-        info!(seq = proof.seq, "label put into the chain");
-        let (stored, wish) = (proof.clone(), wish.to_owned());
-        self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes())]))
-            .await
+        self.put(LABEL, label.encode_to_vec(), wish).await
     }
 
     /// Puts the word that a past leaf was shown into the chain.
@@ -104,8 +100,13 @@ impl Recorder {
             warn!(wish, %error, "an opening of no window of this chain is let go");
             return Ok(());
         }
-        let proof = self.chain.next(OPENING, opened.encode_to_vec(), Vec::new());
-        info!(seq = proof.seq, window = opened.seq, leaf = opened.index, "an opening is named in the chain");
+        self.put(OPENING, opened.encode_to_vec(), wish).await
+    }
+
+    /// Puts an entry into the chain, and with it that the wish is carried out.
+    async fn put(&mut self, kind: &'static str, payload: Vec<u8>, wish: &str) -> anyhow::Result<()> {
+        let proof = self.chain.next(kind, payload, Vec::new());
+        info!(seq = proof.seq, kind, "put into the chain");
         let (stored, wish) = (proof.clone(), wish.to_owned());
         self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(wishes::DONE, wish.as_bytes())]))
             .await
