@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 /// The file in the state directory.
 const FILE: &str = "baseline.json";
 
-/// Before the name of one that another manifest asked for, until the server has said which one it has.
+/// Before the hash in the name of one that was asked before, until the server has said which one it has.
 const EARLIER: &str = "baseline-";
 
 /// Longest that one source is waited for.
@@ -110,31 +110,38 @@ pub async fn ask(manifest: &Manifest, state_dir: &Path) -> Vec<Asked> {
     sources
 }
 
-/// The baseline of the state directory; asked for and kept where there is none yet, or one of another manifest.
+/// Asks what there is and keeps it in the state directory. One that is there already is put aside: an enrolment whose
+/// answer was lost may have brought it into the log, and [`settle`] then keeps that one.
 ///
 /// # Errors
 /// [`BaselineError`].
-pub async fn kept_or_asked(
+pub async fn take(
     manifest: &Manifest,
     salt: &[u8; 32],
     state_dir: &Path,
     now_ms: i64,
 ) -> Result<Kept, BaselineError> {
-    let path = state_dir.join(FILE);
-    // An enrolment whose answer was lost asks again with what it has said before.
-    if let Some(kept) = kept(state_dir)? {
-        if kept.baseline.manifest == name_of(manifest, salt) {
-            return Ok(kept);
-        }
-        // The log may have this one already.
-        let aside = state_dir.join(format!("{EARLIER}{}.json", HEXLOWER.encode(&kept.digest)));
-        std::fs::rename(&path, &aside).map_err(|source| unusable(&aside, source))?;
-    }
     let sources = ask(manifest, state_dir).await;
     let baseline = Baseline { made_ms: now_ms, manifest: name_of(manifest, salt), sources };
     let bytes = serde_json::to_vec_pretty(&baseline).expect("texts and numbers are JSON");
+    let path = state_dir.join(FILE);
+    if let Some(kept) = kept(state_dir)? {
+        let aside = state_dir.join(aside(&HEXLOWER.encode(&kept.digest)));
+        std::fs::rename(&path, &aside).map_err(|source| unusable(&aside, source))?;
+    }
     files::write_whole(&path, &bytes, 0o600).map_err(|source| unusable(&path, source))?;
     Ok(Kept { baseline, digest: digest(&bytes) })
+}
+
+/// The name of one that was put aside, by its hash in hex.
+fn aside(digest: &str) -> String {
+    format!("{EARLIER}{digest}.json")
+}
+
+/// Whether a file is one that was put aside.
+fn is_aside(name: &str) -> bool {
+    let digest = name.strip_prefix(EARLIER).and_then(|rest| rest.strip_suffix(".json"));
+    digest.is_some_and(|digest| HEXLOWER.decode(digest.as_bytes()).is_ok_and(|digest| digest.len() == 32))
 }
 
 /// Keeps the one that the log has, by its hash in hex: an answer that was lost may have been about an earlier one. All
@@ -146,8 +153,8 @@ pub(crate) fn settle(state_dir: &Path, recorded: &str) -> Result<(), BaselineErr
     let path = state_dir.join(FILE);
     let earlier = std::fs::read_dir(state_dir).map_err(|source| unusable(state_dir, source))?;
     let earlier = earlier.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let earlier: Vec<_> = earlier.filter(|name| name.starts_with(EARLIER)).collect();
-    let is_recorded = |name: &str| name == format!("{EARLIER}{recorded}.json");
+    let earlier: Vec<_> = earlier.filter(|name| is_aside(name)).collect();
+    let is_recorded = |name: &str| name == aside(recorded);
     let is_kept = kept(state_dir)?.is_some_and(|kept| HEXLOWER.encode(&kept.digest) == recorded);
     if !is_kept && !earlier.iter().any(|name| is_recorded(name)) {
         return Ok(());
@@ -270,30 +277,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_does_not_answer_stands_in_it_and_what_was_asked_is_not_asked_again() {
+    async fn a_source_that_does_not_answer_stands_in_it_and_the_one_that_the_log_has_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("mes.log");
-        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // It is connected to, and never answers.
+        let off = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = off.local_addr().unwrap();
         let manifest = format!(
             "[[sources]]\nname = \"mes\"\n[sources.log]\npath = \"{}\"\nparser = \"spring\"\n\
-             [[sources]]\nname = \"press\"\n[sources.modbus]\nendpoint = \"{silent}\"\nunit = 1\n\
+             [[sources]]\nname = \"press\"\n[sources.modbus]\nendpoint = \"{silent}\"\nunit = 1\ntimeout = \"100ms\"\n\
              points = [{{ name = \"run\", address = 0, table = \"coil\" }}]\n",
             log.display()
         );
         let path = folder.path().join("manifest.toml");
         std::fs::write(&path, manifest).unwrap();
         let manifest = Manifest::load(&path).unwrap();
-        let first = kept_or_asked(&manifest, &[1; 32], folder.path(), 5).await.unwrap();
+        let first = take(&manifest, &[1; 32], folder.path(), 5).await.unwrap();
         let [mes, press] = &first.baseline.sources[..] else { panic!("{first:?}") };
         assert_eq!((&mes.facts[0], &mes.error, first.baseline.made_ms), (&Fact::new("files", 0), &None, 5));
-        assert!(press.facts.is_empty() && press.error.is_some(), "{press:?}");
+        let error = press.error.as_deref().unwrap_or_default();
+        assert!(press.facts.is_empty() && error.contains("unit 1 does not answer"), "{press:?}");
         std::fs::write(&log, "2026-01-02 03:04:05 began\n").unwrap();
-        assert_eq!(kept_or_asked(&manifest, &[1; 32], folder.path(), 9).await.unwrap(), first);
-        let now = ask(&manifest, folder.path()).await;
-        assert!(!differences(&first.baseline.sources, &now).is_empty(), "{now:?}");
-        assert_eq!(kept(folder.path()).unwrap(), Some(first.clone()));
-        // Another manifest names other sources.
-        let other = kept_or_asked(&manifest, &[2; 32], folder.path(), 9).await.unwrap();
-        assert_ne!(other.digest, first.digest);
+        // Asked again on another day, and then the server says which one the log has.
+        let second = take(&manifest, &[1; 32], folder.path(), 9).await.unwrap();
+        assert!(!differences(&first.baseline.sources, &second.baseline.sources).is_empty(), "{second:?}");
+        let third = take(&manifest, &[2; 32], folder.path(), 9).await.unwrap();
+        assert_ne!(third.digest, second.digest);
+        std::fs::write(folder.path().join("baseline-notes.txt"), "mine").unwrap();
+        std::fs::create_dir(folder.path().join("baseline-old")).unwrap();
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.filter(|name| name.starts_with("baseline")).collect();
+            names.sort();
+            names
+        };
+        settle(folder.path(), &"0".repeat(64)).unwrap();
+        assert_eq!(
+            names().len(),
+            5,
+            "nothing goes while the one that the log has is not there: {:?}",
+            names()
+        );
+        settle(folder.path(), &HEXLOWER.encode(&first.digest)).unwrap();
+        assert_eq!(kept(folder.path()).unwrap(), Some(first));
+        assert_eq!(names(), ["baseline-notes.txt", "baseline-old", "baseline.json"]);
     }
 }

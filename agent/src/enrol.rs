@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsConnector;
 
-use crate::baseline::{BaselineError, kept_or_asked, settle};
+use crate::baseline::{BaselineError, settle, take};
 use crate::hardware;
 use crate::identity::{Enrolled, KEY, PROJECT_KEY, SALT};
 
@@ -58,7 +58,7 @@ pub struct Watched<'a> {
     pub now_ms: i64,
 }
 
-/// Why enrolment did not happen. Nothing but a made key is left behind.
+/// Why enrolment did not happen. Nothing but a made key, and what was asked of the sources, is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The token is not one.
@@ -132,7 +132,6 @@ struct Granted {
     log_vkey: String,
     server_ms: i64,
     epoch: u32,
-    #[serde(default)]
     baseline: String,
 }
 
@@ -183,7 +182,7 @@ pub async fn enrol(
     let (mut manifest, mut sent) = (String::new(), String::new());
     if let Some(watched) = watched {
         manifest = HEXLOWER.encode(&manifest_hash(&watched.manifest.public(&salt).encode_to_vec()));
-        let kept = kept_or_asked(watched.manifest, &salt, state_dir, watched.now_ms).await?;
+        let kept = take(watched.manifest, &salt, state_dir, watched.now_ms).await?;
         sent = HEXLOWER.encode(&kept.digest);
     }
     let client = client_key(&state_dir.join("client.key"))?;
