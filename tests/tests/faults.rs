@@ -10,7 +10,7 @@ use proof::{Cause, wire};
 use tests::chain::Chain;
 use tests::foreign::emulated_agent;
 use tests::plant::firm::{Firm, one_machine_and_one_log};
-use tests::plant::logfile::{Aside, Encoding};
+use tests::plant::logfile::{Aside, Encoding, Rotation};
 use tests::process::Program;
 use tests::site::{Site, lines_of, seconds};
 use tests::town::Town;
@@ -76,6 +76,10 @@ async fn every_sealed_window_is_recorded_once_in_order_whatever_is_taken_away() 
     site.end().await
 }
 
+fn seq_of(window: &wire::Window) -> u64 {
+    window.header.as_ref().map_or(0, |header| header.seq)
+}
+
 /// A log's lines are neither lost nor doubled.
 fn assert_every_line_once(site: &Site, chain: &Chain) -> anyhow::Result<()> {
     for (source, lines) in site.lines_written()? {
@@ -125,6 +129,48 @@ async fn a_chain_goes_on_after_its_store_was_lost_and_says_what_was_lost() -> an
     assert_eq!(sequences, (sealed + 2..).take(after.len()).collect::<Vec<_>>());
     assert!(after.iter().all(|entry| entry.outcome == Outcome::Recorded));
     assert_eq!(site.own()?.backlog, 0, "nothing waits for what never comes");
+    site.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_days_that_nobody_could_be_told_of_come_in_whole_and_in_order_and_are_late()
+-> anyhow::Result<()> {
+    const BACK: i64 = seconds(30 * 24, 3, 0);
+    let mut firm = one_machine_and_one_log(date(2026, 7, 22));
+    firm.logs.iter_mut().for_each(|log| log.rotation = Rotation::Daily { keep: 40 });
+    let mut site = Site::start(firm).await?;
+    site.run_to(seconds(0, 33, 0)).await?;
+    site.outbox_empties().await?;
+    let told = site.chain()?.entries.len();
+    site.stop_server().await?;
+    site.run_to(BACK).await?;
+    let waiting = site.status().await?.buffer.backlog;
+    assert!(waiting >= 30 * 144 - 3, "{waiting} wait");
+    site.start_server().await?;
+    site.run_to(BACK + seconds(0, 30, 0)).await?;
+    site.outbox_empties().await?;
+    site.stop_gateway().await?;
+
+    let (chain, own) = (site.chain()?, site.own()?);
+    own.ensure_same(&chain)?;
+    chain.ensure_followed(&[Finding::Late])?;
+    chain.ensure_covered()?;
+    assert_every_line_once(&site, &chain)?;
+    assert_eq!(chain.outages().count(), 0);
+    let back = site.moment(BACK);
+    let late = told as u64 + 1..=told as u64 + waiting;
+    for entry in chain.entries.iter().filter(|entry| late.contains(&entry.seq)) {
+        assert!(entry.recv_ms >= back, "{entry:?}");
+        let Some(end_ms) = entry.end_ms else { continue };
+        let is_late = entry.recv_ms - end_ms > 48 * 3_600_000;
+        assert_eq!(entry.findings.contains(&Finding::Late), is_late, "{entry:?}");
+    }
+    let count = chain.entries.iter().filter(|entry| entry.findings.contains(&Finding::Late)).count();
+    assert!((28 * 144..28 * 145 + 2).contains(&count), "{count} are late");
+    // None of them knows of anything that was after the last answer.
+    let anchors = chain.windows().filter(|window| late.contains(&seq_of(window)));
+    let sizes: BTreeSet<_> = anchors.map(|window| window.anchor.as_ref().map(|anchor| anchor.size)).collect();
+    assert!(sizes.len() == 1 && sizes.first().is_some_and(Option::is_some), "{sizes:?}");
     site.end().await
 }
 
