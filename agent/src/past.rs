@@ -85,13 +85,24 @@ pub struct Past {
     observations: Vec<Observation>,
 }
 
+/// Something else than a window that is signed.
+#[derive(Debug)]
+pub struct Signed {
+    /// Its signed bytes.
+    pub envelope: Envelope,
+    /// As [`Past::is_ours`].
+    pub is_ours: bool,
+    /// As [`Past::receipt`].
+    pub receipt: Result<Option<Receipt>, String>,
+}
+
 /// What stands at a place of the chain.
 #[derive(Debug)]
 pub enum Place {
     /// A window.
     Window(Box<Past>),
-    /// Something else that is signed.
-    Other(Envelope),
+    /// Something else.
+    Other(Box<Signed>),
 }
 
 /// A gateway whose agent runs.
@@ -147,7 +158,7 @@ impl Gateway {
     pub async fn window(&self, seq: u64) -> anyhow::Result<Past> {
         match self.place(seq).await? {
             Place::Window(past) => Ok(*past),
-            Place::Other(envelope) => bail!("entry {seq} is a {}, and no window", envelope.kind()),
+            Place::Other(signed) => bail!("entry {seq} is a {}, and no window", signed.envelope.kind()),
         }
     }
 
@@ -224,30 +235,40 @@ fn judge(
     raw: Found,
 ) -> anyhow::Result<Place> {
     let envelope = Envelope::parse(envelope).with_context(|| format!("entry {seq} is no envelope"))?;
-    let window = match Payload::parse(envelope.kind(), envelope.payload()) {
-        Ok(Payload::Window(window)) => *window,
-        Ok(_) => return Ok(Place::Other(envelope)),
-        Err(error) => return Err(error).with_context(|| format!("entry {seq} cannot be read")),
-    };
-    let epoch = Header::parse(envelope.payload()).map_or(0, |header| header.epoch);
-    let is_ours = identity.keys.public(epoch).is_some_and(|key| envelope.verify(&key).is_ok());
+    let header = Header::parse(envelope.payload()).with_context(|| format!("entry {seq} has no header"))?;
+    let place = (header.agent, header.seq);
+    ensure!(
+        place == (identity.agent, seq),
+        "number {seq} of the store is entry {} of gateway {}: somebody put it there",
+        header.seq,
+        header.agent
+    );
+    let is_ours = identity.keys.public(header.epoch).is_some_and(|key| envelope.verify(&key).is_ok());
     let receipt = receipt.map(|bytes| {
         let receipt =
             wire::Receipt::decode(bytes).map_err(|_| "the receipt that is kept cannot be read".to_owned())?;
         check_receipt(&receipt, envelope.id(), &identity.log_vkey).map_err(|error| error.to_string())
     });
+    let receipt = receipt.transpose();
+    let window = match Payload::parse(envelope.kind(), envelope.payload()) {
+        Ok(Payload::Window(window)) => *window,
+        Ok(_) => return Ok(Place::Other(Box::new(Signed { envelope, is_ours, receipt }))),
+        Err(error) => return Err(error).with_context(|| format!("entry {seq} cannot be read")),
+    };
     let altered = |why: String| (State::Altered(why), None, Vec::new());
     let (state, leaves, observations) = match raw {
         Found::Not(state) => (state, None, Vec::new()),
         Found::Kept(chunks) => match remade(identity, &chunks) {
             Err(why) => altered(why),
-            Ok((leaves, observations)) if leaves.root()[..] == window.root[..] => {
-                (State::Holds, Some(leaves), observations)
+            Ok((leaves, _)) if leaves.root()[..] != window.root[..] => {
+                altered("its leaves give another root than the one that was signed".to_owned())
             }
-            Ok(_) => altered("its leaves give another root than the one that was signed".to_owned()),
+            Ok((leaves, _)) if leaves.use_digest() != window.use_digest => {
+                altered("its accounts give other use rows than those that were signed".to_owned())
+            }
+            Ok((leaves, observations)) => (State::Holds, Some(leaves), observations),
         },
     };
-    let receipt = receipt.transpose();
     Ok(Place::Window(Box::new(Past { envelope, window, is_ours, receipt, state, leaves, observations })))
 }
 

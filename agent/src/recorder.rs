@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal};
+use buffer::{Bookmarks, BufferError, Flushed, Handle, NewProof, OpenWindow, Seal, SealedRaw};
 use collectors::Sample;
 use daemon::{Clock, Hold, Stamp};
 use proof::digest::Tally;
@@ -63,10 +63,15 @@ pub(crate) struct Recorder {
     pub(crate) since_ms: i64,
 }
 
+/// Under which the store has the latest time read of each source: the next sums go on from there.
+pub(crate) const LATEST: &str = "latest";
+
 /// Sums of a day on their way.
 #[derive(Default)]
 pub(crate) struct Sums {
     pub(crate) tally: Tally,
+    /// The manifest in force has sources of records: without one there is nothing to sum up.
+    pub(crate) has_records: bool,
     /// The local day of the windows in it, days since 1970.
     pub(crate) day: Option<i32>,
     /// Of the manifest in force.
@@ -256,14 +261,18 @@ impl Recorder {
         }
     }
 
-    /// Puts the sums of the windows since the last ones into the chain, where they had records.
+    /// Puts the sums of the windows since the last ones into the chain, also where they had no record: windows in none
+    /// are windows whose sums were lost.
     async fn sum_up(&mut self, now: Stamp) -> anyhow::Result<()> {
-        let tally = std::mem::take(&mut self.sums.tally);
-        let Some(digest) = tally.digest() else { return Ok(()) };
+        let Some(digest) = self.sums.tally.digest().filter(|_| self.sums.has_records) else { return Ok(()) };
+        let latest: Vec<_> = self.sums.tally.latest().collect();
+        self.sums.tally = Tally::after(latest.iter().copied());
         let header = self.chain.header(now, self.shared.skew_ms());
         let digest = wire::Digest { header: Some(header.wire()), ..digest };
         info!(from = digest.from_seq, to = digest.to_seq, "sums of a day");
-        self.enqueue(DIGEST, digest.encode_to_vec()).await
+        let proof = self.chain.next(DIGEST, digest.encode_to_vec(), Vec::new());
+        let (stored, latest) = (proof.clone(), encode_latest(&latest));
+        self.store(stored, move |buffer| buffer.enqueue_with(&proof, &[(LATEST, &latest)])).await
     }
 
     /// A wall clock that moved against the monotonic one ends the window; the step stands in the chain.
@@ -381,8 +390,8 @@ impl Recorder {
         let seq = seal.proof.seq;
         debug!(seq, leaves = sealed.window.leaf_count, "sealed");
         let stored = seal.proof.clone();
-        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await?;
-        self.sums.tally.sealed(seq, !raw_lost);
+        let kept = self.store(stored, move |buffer| buffer.seal(&seal)).await?;
+        self.sums.tally.sealed(seq, !raw_lost && kept == SealedRaw::Kept);
         Ok(())
     }
 
@@ -393,25 +402,27 @@ impl Recorder {
         self.store(stored, move |buffer| buffer.enqueue(&proof)).await
     }
 
-    /// Stores an entry by `verb`, signs it, moves the chain and tells the uplink. Waits while the disk is full.
-    async fn store<V>(&mut self, proof: NewProof, verb: V) -> anyhow::Result<()>
+    /// Stores an entry by `verb`, signs it, moves the chain and tells the uplink. Waits while the disk is full. What the
+    /// verb says.
+    async fn store<V, T>(&mut self, proof: NewProof, verb: V) -> anyhow::Result<T>
     where
-        V: Fn(&mut buffer::Buffer) -> Result<(), BufferError> + Send + Sync + 'static,
+        V: Fn(&mut buffer::Buffer) -> Result<T, BufferError> + Send + Sync + 'static,
+        T: Send + 'static,
     {
         let envelope = Envelope::sign(self.keys.current(), &proof.kind, proof.payload);
         let (seq, entry) = (proof.seq, proof.entry);
         let verb = Arc::new(verb);
-        loop {
+        let said = loop {
             let (verb, bytes) = (Arc::clone(&verb), envelope.bytes().to_vec());
             let stored = self
                 .buffer
                 .ask(move |buffer| {
-                    verb(buffer)?;
-                    buffer.sign(seq, &bytes)
+                    let said = verb(buffer)?;
+                    buffer.sign(seq, &bytes).map(|()| said)
                 })
                 .await?;
             match stored {
-                Ok(()) => break,
+                Ok(said) => break said,
                 Err(BufferError::Full) => {
                     warn!(seq, "no space to seal: waiting");
                     self.shared.waits_for_room();
@@ -419,12 +430,12 @@ impl Recorder {
                 }
                 Err(error) => return Err(error.into()),
             }
-        }
+        };
         self.shared.committed();
         self.chain.moved(seq, entry);
         // A full or closed channel loses nothing: the uplink reads the outbox, this only wakes it.
         drop(self.sealed.try_send(self.clock.hold()));
-        Ok(())
+        Ok(said)
     }
 
     /// Puts an `outage` into the chain.
@@ -470,7 +481,7 @@ impl Recorder {
             now_ms: now.wall_ms,
         };
         let stored = seal.proof.clone();
-        self.store(stored, move |buffer| buffer.seal(&seal).map(drop)).await
+        self.store(stored, move |buffer| buffer.seal(&seal)).await.map(drop)
     }
 
     /// An orderly stop: a short window, and the moment from which nothing was watched.
@@ -489,6 +500,18 @@ impl Recorder {
         info!("stopped in order");
         Ok(())
     }
+}
+
+/// Latest times by source as the store keeps them: two and eight bytes each.
+fn encode_latest(latest: &[(u16, i64)]) -> Vec<u8> {
+    latest.iter().flat_map(|(source, ms)| [&source.to_be_bytes()[..], &ms.to_be_bytes()].concat()).collect()
+}
+
+/// What [`encode_latest`] made; nothing of what it did not.
+pub(crate) fn decode_latest(bytes: &[u8]) -> Vec<(u16, i64)> {
+    let (places, rest) = bytes.as_chunks::<10>();
+    let place = |[a, b, ms @ ..]: &[u8; 10]| (u16::from_be_bytes([*a, *b]), i64::from_be_bytes(*ms));
+    if rest.is_empty() { places.iter().map(place).collect() } else { Vec::new() }
 }
 
 /// When an observation counts in the window that is open since `open_ms`, Unix ms; `None` when it does not.

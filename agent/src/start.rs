@@ -9,10 +9,12 @@ use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
 use collectors::SampleSender;
 use collectors::manifest::{Kind, Manifest};
 use daemon::{Clock, Service, Stamp, Tasks};
+use proof::digest::Tally;
 use proof::features::Range;
 use proof::payload::{Header, manifest_hash};
 use proof::raw;
 use proof::window::Windows;
+use proof::window::has_records;
 use proof::{Cause, Envelope, wire};
 use prost::Message as _;
 use tokio::net::UnixListener;
@@ -25,7 +27,7 @@ use crate::collecting::{Unusable, keep_collecting};
 use crate::config::AgentConfig;
 use crate::identity::{Identity, IdentityError};
 use crate::layout::{Layout, PlacedRange};
-use crate::recorder::{Pending, Recorder, Silence, Sums};
+use crate::recorder::{LATEST, Pending, Recorder, Silence, Sums, decode_latest};
 use crate::status::{self, Shared, SourceStatus, Teller, Who};
 use crate::uplink::Uplink;
 use crate::watchdog;
@@ -197,6 +199,7 @@ impl Agent {
         let new_windows = |body: wire::ManifestBody| {
             Windows::new(body, short_hash(crate::BUILD), self.identity.pseudonyms.clone())
         };
+        let latest = self.buffer.ask(|buffer| buffer.state(LATEST)).await??.unwrap_or_default();
         let mut recorder = Recorder {
             windows: new_windows(decoded.clone()),
             chain: Chain {
@@ -215,7 +218,12 @@ impl Agent {
             state_dir: self.config.state_dir.clone(),
             body: body.clone(),
             pending: Pending::default(),
-            sums: Sums { utc_offset_minutes: decoded.utc_offset_minutes, ..Sums::default() },
+            sums: Sums {
+                tally: Tally::after(decode_latest(&latest)),
+                has_records: decoded.sources.iter().any(has_records),
+                utc_offset_minutes: decoded.utc_offset_minutes,
+                day: None,
+            },
             since_ms: now.wall_ms,
         };
         if let Some(damage) = &self.opened.damage {

@@ -12,7 +12,7 @@ use crate::view::{View, continues};
 /// How far ahead of the server's clock a window may claim to end.
 const AHEAD_MS: i64 = 2 * 60_000;
 
-/// From here on a window is of grade C or D.
+/// From here on a window is of grade C or D, and a day's sums are late.
 const LATE_MS: i64 = 48 * 3_600_000;
 
 /// From here on after the end of what it is about a label is late.
@@ -43,8 +43,13 @@ pub(crate) fn inspect(
             new.manifest = wire::Manifest::decode(bytes).ok().map(|manifest| manifest_hash(&manifest.body));
             use_rows(new, checked, &[]);
         }
-        Ok(Payload::Outage(_) | Payload::Digest(_) | Payload::Opened(_) | Payload::Rotate(_)) => {
-            use_rows(new, checked, &[])
+        Ok(Payload::Outage(_) | Payload::Opened(_) | Payload::Rotate(_)) => use_rows(new, checked, &[]),
+        Ok(Payload::Digest(digest)) => {
+            // Of windows that are not held it cannot be shown to be in time.
+            let end_ms = view.end_of(agent.id, digest.to_seq)?;
+            let in_time = end_ms.is_some_and(|end| new.recv_ms.saturating_sub(end) <= LATE_MS);
+            note(new, !in_time, Finding::Late);
+            use_rows(new, checked, &[]);
         }
         Ok(Payload::Label(label)) => {
             label_end(new, &label, agent, view)?;

@@ -2,7 +2,7 @@
 //! which a system wrote its records - and committed there once a day.
 //!
 //! Whoever stands before the gateway computes them again from the raw data of the same windows; from afar they are the
-//! gateway's word, signed in time.
+//! gateway's word, signed, with the time at which the log received it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,6 +43,7 @@ pub struct Tally {
 
 #[derive(Debug, Clone, Default)]
 struct OfSource {
+    before_ms: Option<i64>,
     latest_ms: Option<i64>,
     early: [u64; EARLY_MS.len() + 2],
     documents: HashMap<[u8; 16], OfDocument>,
@@ -58,6 +59,26 @@ struct OfDocument {
 }
 
 impl Tally {
+    /// Goes on from the latest times that were read before, by source: see [`Tally::latest`].
+    pub fn after(latest: impl IntoIterator<Item = (u16, i64)>) -> Self {
+        let known = |(source, ms): (u16, i64)| {
+            (source, OfSource { before_ms: Some(ms), latest_ms: Some(ms), ..OfSource::default() })
+        };
+        Self { sources: latest.into_iter().map(known).collect(), ..Self::default() }
+    }
+
+    /// Goes on where the windows of `digest` began.
+    pub fn again(digest: &wire::Digest) -> Self {
+        let of_order =
+            digest.rows.iter().filter(|row| row.code() == DigestCode::TimeOrder && row.before_ms != 0);
+        Self::after(of_order.filter_map(|row| Some((u16::try_from(row.source).ok()?, row.before_ms))))
+    }
+
+    /// The latest time that was read of each source, Unix ms.
+    pub fn latest(&self) -> impl Iterator<Item = (u16, i64)> {
+        self.sources.iter().filter_map(|(source, of)| Some((*source, of.latest_ms?)))
+    }
+
     /// Takes what a window took.
     pub fn take(&mut self, observation: &Observation) {
         if let What::Records(records) = &observation.what {
@@ -99,7 +120,9 @@ impl Tally {
         let known = of.documents.entry(name).or_default();
         known.steps |= step(record.action);
         if let Some(account) = &record.account {
-            let hand = u64::from_be_bytes(short(account)[..8].try_into().expect("eight of sixteen bytes"));
+            // As pseudonyms have it: spellings of one account are one.
+            let account = account.trim().to_ascii_lowercase();
+            let hand = u64::from_be_bytes(short(&account)[..8].try_into().expect("eight of sixteen bytes"));
             if known.count < MOST_HANDS && !known.hands[..known.count].contains(&hand) {
                 known.hands[known.count] = hand;
                 known.count += 1;
@@ -107,12 +130,19 @@ impl Tally {
         }
     }
 
-    /// The sums, without a header; `None` where no window had a record.
+    /// The sums, without a header; `None` where there was no window. Without rows where none had a record.
     pub fn digest(&self) -> Option<wire::Digest> {
         let (from_seq, to_seq) = self.span?;
-        let rows: Vec<_> =
-            self.sources.iter().flat_map(|(source, of)| of.rows(*source)).take(MAX_ROWS).collect();
-        (!rows.is_empty()).then_some(wire::Digest {
+        let (mut rows, mut sources_left_out) = (Vec::new(), 0);
+        for (source, of) in &self.sources {
+            let more = of.rows(*source);
+            if rows.len() + more.len() <= MAX_ROWS {
+                rows.extend(more);
+            } else {
+                sources_left_out += 1;
+            }
+        }
+        Some(wire::Digest {
             header: None,
             from_seq,
             to_seq,
@@ -120,6 +150,7 @@ impl Tally {
             windows: self.windows,
             without_raw: self.without_raw,
             rows,
+            sources_left_out,
         })
     }
 }
@@ -133,13 +164,15 @@ impl OfSource {
             denominator: histogram.iter().sum(),
             histogram,
             is_cut,
+            before_ms: 0,
         };
         let mut rows = Vec::new();
         if self.early.iter().any(|count| *count > 0) {
             let out_of_order = self.early[2..].iter().sum();
-            rows.push(row(DigestCode::TimeOrder, out_of_order, self.early.to_vec(), false));
+            let of_order = row(DigestCode::TimeOrder, out_of_order, self.early.to_vec(), false);
+            rows.push(wire::DigestRow { before_ms: self.before_ms.unwrap_or(0), ..of_order });
         }
-        if !self.documents.is_empty() {
+        if !self.documents.is_empty() || self.is_cut {
             let by = |most: usize, of: fn(&OfDocument) -> usize| {
                 let mut counts = vec![0; most];
                 self.documents.values().for_each(|document| counts[of(document).clamp(1, most) - 1] += 1);
@@ -161,6 +194,27 @@ const STEPS: [ActionClass; 5] =
 fn step(action: ActionClass) -> u8 {
     debug_assert!(is_key(action), "only key actions are counted");
     STEPS.iter().position(|class| *class == action).map_or(0, |at| 1 << at)
+}
+
+/// Counts of a histogram, and from which on they make the numerator; `None` for what these rules do not know.
+pub(crate) fn form(code: i32) -> Option<(usize, usize)> {
+    match DigestCode::try_from(code).ok()? {
+        DigestCode::Unspecified => None,
+        DigestCode::TimeOrder => Some((EARLY_MS.len() + 2, 2)),
+        DigestCode::DocumentSteps => Some((STEPS.len(), 1)),
+        DigestCode::DocumentHands => Some((MOST_HANDS, 1)),
+    }
+}
+
+/// Whether what the record says of its document stands in its fields, which a window commits to: in one of them, or in
+/// parts, each of which is one. A record without a document says nothing.
+pub fn names_its_document(record: &Record) -> bool {
+    let Some(document) = &record.document else { return true };
+    let within = |part: &str| {
+        let part = part.as_bytes();
+        record.fields.iter().any(|field| field.windows(part.len().max(1)).any(|at| at == part))
+    };
+    within(document) || document.split('-').all(|part| !part.is_empty() && within(part))
 }
 
 fn short(text: &str) -> [u8; 16] {
@@ -202,6 +256,7 @@ mod tests {
             vec![
                 record(Some(100 * minute), "A", "wang", ActionClass::Create),
                 record(Some(99 * minute), "A", "li", ActionClass::Approve), // a minute early
+                record(Some(100 * minute), "B", " WANG", ActionClass::Create),
                 record(Some(50 * minute), "B", "wang", ActionClass::Create), // fifty
                 record(None, "", "wang", ActionClass::Create),
                 record(Some(101 * minute), "C", "wang", ActionClass::Query), // no key action
@@ -223,11 +278,61 @@ mod tests {
         assert_eq!(
             rows,
             [
-                (1, 1, 5, &[3, 1, 1, 0, 0, 0][..]),
+                (1, 1, 6, &[4, 1, 1, 0, 0, 0][..]),
                 (2, 1, 2, &[1, 1, 0, 0, 0][..]),
                 (3, 1, 2, &[1, 1, 0, 0][..]),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_earlier_than_what_was_read_before_these_windows_is_out_of_order_and_computed_again_so() {
+        let mut before = Tally::default();
+        before.take(&observed(3, vec![record(Some(7_200_000), "", "wang", ActionClass::Query)]));
+        let mut tally = Tally::after(before.latest());
+        let last_week =
+            observed(3, (1..5).map(|at| record(Some(at), "", "wang", ActionClass::Query)).collect());
+        tally.take(&last_week);
+        tally.sealed(1, true);
+        let digest = tally.digest().unwrap();
+        let row = &digest.rows[0];
+        assert_eq!(
+            (row.numerator, &row.histogram[..], row.before_ms),
+            (4, &[0, 0, 0, 4, 0, 0][..], 7_200_000)
+        );
+        let mut again = Tally::again(&digest);
+        again.take(&last_week);
+        again.sealed(1, true);
+        assert_eq!(again.digest().unwrap(), digest);
+    }
+
+    #[test]
+    fn windows_without_records_have_sums_without_rows() {
+        let mut tally = Tally::after([(3, 5)]);
+        tally.sealed(4, true);
+        let digest = tally.digest().unwrap();
+        assert_eq!((digest.from_seq, digest.windows, digest.rows.len()), (4, 1, 0));
+    }
+
+    #[test]
+    fn a_source_without_room_is_said_to_be_left_out_and_not_half_there() {
+        let mut tally = Tally::default();
+        for source in 1..=200 {
+            tally.take(&observed(source, vec![record(Some(1), "A", "wang", ActionClass::Create)]));
+        }
+        tally.sealed(1, true);
+        let digest = tally.digest().unwrap();
+        assert_eq!((digest.rows.len(), digest.sources_left_out), (510, 30));
+    }
+
+    #[test]
+    fn a_document_stands_in_what_its_window_commits_to_or_it_does_not() {
+        let of = |document: &str, fields: &[&str]| {
+            let fields = fields.iter().map(|field| field.as_bytes().to_vec()).collect();
+            names_its_document(&Record { fields, ..record(None, document, "wang", ActionClass::Create) })
+        };
+        assert!(of("", &[]) && of("MO-7", &["报工 工单=MO-7"]) && of("MO-7", &["MO", "7"]));
+        assert!(!of("MO-8", &["报工 工单=MO-7"]) && !of("A-", &["A"]) && !of("A", &[]));
     }
 
     #[test]
@@ -240,9 +345,12 @@ mod tests {
         for batch in 0..6 {
             tally.take(&records(batch * 10_000));
         }
+        tally.take(&observed(2, vec![record(Some(0), "a", "wang", ActionClass::Create)]));
         tally.sealed(1, true);
         let digest = tally.digest().unwrap();
         let steps = digest.rows.iter().find(|row| row.code == 2).unwrap();
         assert_eq!((steps.denominator, steps.is_cut), (MOST_DOCUMENTS as u64, true));
+        let other = digest.rows.iter().find(|row| (row.source, row.code) == (2, 2)).unwrap();
+        assert_eq!((other.denominator, other.is_cut), (0, true));
     }
 }

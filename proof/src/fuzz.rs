@@ -314,6 +314,7 @@ mod tests {
             denominator: 5,
             histogram: vec![3, 1, 1, 0, 0, 0],
             is_cut: false,
+            before_ms: 1_784_500_000_000,
         };
         let digest = wire::Digest {
             header: Some(header.wire()),
@@ -323,6 +324,7 @@ mod tests {
             windows: 7,
             without_raw: 0,
             rows: vec![row],
+            sources_left_out: 0,
         };
         vec![
             ("digest", DIGEST, digest.encode_to_vec()),

@@ -47,12 +47,13 @@ pub struct Beside {
 pub struct PastLeaves {
     leaves: Vec<PastLeaf>,
     tree: Tree,
+    use_digest: Vec<u8>,
 }
 
 impl PastLeaves {
-    pub(crate) fn of(leaves: Vec<(PastLeaf, LeafHash)>) -> Self {
+    pub(crate) fn of(leaves: Vec<(PastLeaf, LeafHash)>, use_digest: Vec<u8>) -> Self {
         let tree = Tree::of(leaves.iter().map(|(_, hash)| *hash));
-        Self { leaves: leaves.into_iter().map(|(leaf, _)| leaf).collect(), tree }
+        Self { leaves: leaves.into_iter().map(|(leaf, _)| leaf).collect(), tree, use_digest }
     }
 
     /// They.
@@ -63,6 +64,11 @@ impl PastLeaves {
     /// The root over them.
     pub fn root(&self) -> [u8; 32] {
         self.tree.root()
+    }
+
+    /// Digest of the use rows made anew: accounts and their classes are in no leaf. Empty where there are none.
+    pub fn use_digest(&self) -> &[u8] {
+        &self.use_digest
     }
 
     /// The opening of the leaf at `index` of the window in this envelope, with these fields of its record; those it does

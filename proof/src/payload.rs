@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::digest::MAX_ROWS;
+use crate::digest::{self, MAX_ROWS, RULES};
 use crate::envelope::{DIGEST, LABEL, MANIFEST, OPENING, OUTAGE, ROTATE, WINDOW};
 use crate::ids::{AgentId, EntryId};
 use crate::{MAX_SEQ, TIMES_MS, WINDOW_MS, wire};
@@ -229,6 +229,14 @@ pub fn check_digest(digest: &wire::Digest) -> Result<(), PayloadError> {
         bounds(row.denominator <= MAX_SEQ, "a count beyond 2^53")?;
         bounds(row.histogram.len() <= 16, "a histogram of more than 16 counts")?;
         bounds(row.histogram.iter().all(|count| *count <= MAX_SEQ), "a count beyond 2^53")?;
+        // What other rules make of their counts is theirs.
+        let Some((counts, from)) = digest::form(row.code).filter(|_| digest.rules == RULES) else { continue };
+        bounds(row.histogram.len() == counts, "a histogram of another length than its code has")?;
+        let sums = [&row.histogram[..], &row.histogram[from..]].map(|counts| counts.iter().sum::<u64>());
+        bounds(
+            sums == [row.denominator, row.numerator],
+            "a digest's part or whole that its counts do not give",
+        )?;
     }
     Ok(())
 }
@@ -379,14 +387,19 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_of_windows_before_it_and_its_parts_are_no_more_than_the_whole() {
+    fn a_digest_is_of_windows_before_it_and_its_parts_and_wholes_are_what_its_counts_give() {
         let row = |source, code| wire::DigestRow {
             source,
             code,
-            numerator: 1,
+            numerator: 2,
             denominator: 3,
-            histogram: vec![1, 2],
+            histogram: match code {
+                1 => vec![0, 1, 2, 0, 0, 0],
+                2 => vec![1, 2, 0, 0, 0],
+                _ => vec![1, 2, 0, 0],
+            },
             is_cut: false,
+            before_ms: -5,
         };
         let digest = wire::Digest {
             header: Some(Header { seq: 9, prev: EntryId([1; 32]), ..header() }.wire()),
@@ -395,7 +408,8 @@ mod tests {
             rules: 1,
             windows: 6,
             without_raw: 1,
-            rows: vec![row(1, 1), row(1, 2), row(4, 1)],
+            rows: vec![row(1, 1), row(1, 2), row(4, 3), row(4, 99)],
+            sources_left_out: 0,
         };
         let read = |digest: &wire::Digest| Payload::parse(DIGEST, &digest.encode_to_vec());
         assert_eq!(read(&digest), Ok(Payload::Digest(Box::new(digest.clone()))));
@@ -413,7 +427,10 @@ mod tests {
             rows(vec![row(1, 0)]),
             rows(vec![wire::DigestRow { numerator: 4, ..row(1, 1) }]),
             rows(vec![wire::DigestRow { denominator: u64::MAX, ..row(1, 1) }]),
-            rows(vec![wire::DigestRow { histogram: vec![0; 17], ..row(1, 1) }]),
+            rows(vec![wire::DigestRow { histogram: vec![0; 17], ..row(1, 99) }]),
+            rows(vec![wire::DigestRow { histogram: vec![0, 1, 2, 0, 0], ..row(1, 1) }]),
+            rows(vec![wire::DigestRow { histogram: vec![0, 2, 1, 0, 0, 0], ..row(1, 1) }]),
+            rows(vec![wire::DigestRow { denominator: 4, ..row(1, 2) }]),
             rows((0..513).map(|source| row(source + 1, 1)).collect()),
         ] {
             assert!(matches!(read(&wrong), Err(PayloadError::Bounds(_))), "{wrong:?}");

@@ -118,6 +118,11 @@ pub enum Misplaced {
     Unknown,
 }
 
+/// Whether the source brings records, and no values.
+pub fn has_records(source: &wire::Source) -> bool {
+    matches!(source.kind(), SourceKind::Log | SourceKind::Table | SourceKind::Syslog)
+}
+
 /// Start of the window that contains this moment.
 pub fn window_start(wall_ms: i64) -> i64 {
     wall_ms.div_euclid(WINDOW_MS) * WINDOW_MS
@@ -170,7 +175,7 @@ impl Windows {
             let index = u16::try_from(source.index).expect("a manifest has at most 1024 sources");
             let silent_since = self.memory.silent.get(&index).map(|cause| (wall_ms, *cause));
             open.sources.insert(index, Tally { silent_since, ..Tally::default() });
-            if matches!(source.kind(), SourceKind::Log | SourceKind::Table | SourceKind::Syslog) {
+            if has_records(source) {
                 open.logs.insert(index, LogTally::default());
             }
         }
@@ -180,7 +185,8 @@ impl Windows {
     /// All leaves of a past window, made anew from its raw data; `key` is the project's. `None` where that names a
     /// manifest that is none.
     ///
-    /// They are the leaves that were committed to when their root is the window's.
+    /// They are the leaves that were committed to when their root is the window's; accounts and their classes are those
+    /// that were seen when the digest of the use rows is, too.
     pub fn past(chunks: &raw::Chunks, key: PseudonymKey) -> Option<PastLeaves> {
         let opening = &chunks.opening;
         let body = wire::ManifestBody::decode(opening.body.as_slice()).ok()?;
@@ -192,10 +198,12 @@ impl Windows {
             windows.observe(observation).unwrap_or(());
         }
         let open = windows.open.take()?;
+        let use_rows = open.use_table.encode(local_day(open.start_ms, windows.body.utc_offset_minutes));
         let (came, kept) = (open.leaves, open.kept.unwrap_or_default());
         let mut leaves: Vec<_> = came.into_iter().zip(kept).collect();
         leaves[open.range_leaves..].sort_by_key(|(came, _)| (came.dt_ms, came.source));
-        Some(PastLeaves::of(leaves.into_iter().map(|(came, past)| (past, came.hash)).collect()))
+        let leaves = leaves.into_iter().map(|(came, past)| (past, came.hash)).collect();
+        Some(PastLeaves::of(leaves, userows::digest(&use_rows)))
     }
 
     /// Start of the open window, Unix ms.

@@ -26,10 +26,12 @@ async fn a_day_of_a_firm_is_in_the_ledger_window_by_window_and_every_download_ve
     let lengths: Vec<_> = chain.windows().map(|window| window.length_ms).collect();
     assert_eq!(lengths.len(), 144 + 1);
     assert!(lengths[..144].iter().all(|length| *length == 600_000), "{lengths:?}");
-    assert_eq!((chain.entries.len(), chain.outages().count()), (145 + 2, 0));
+    assert_eq!((chain.entries.len(), chain.outages().count()), (145 + 3, 0));
     assert!(matches!(chain.payloads[0], Payload::Manifest(_)), "the manifest comes first");
-    let [Payload::Digest(day), Payload::Window(_)] = &chain.payloads[145..] else { panic!("the day's sums") };
-    assert_eq!((day.windows, day.without_raw), (144, 0));
+    let [Payload::Digest(day), Payload::Window(_), Payload::Digest(rest)] = &chain.payloads[145..] else {
+        panic!("the day's sums, and those of what was open")
+    };
+    assert_eq!((day.windows, day.without_raw, rest.windows), (144, 0, 1));
     for window in chain.windows() {
         assert!(window.gaps.is_empty(), "gaps in a day without faults: {:?}", window.gaps);
     }

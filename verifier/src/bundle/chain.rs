@@ -1,6 +1,6 @@
 //! One gateway's chain: whether each entry follows the one before, and what is in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proof::log::{Outcome, Receipt};
 use proof::payload::{Header, Payload};
@@ -16,8 +16,10 @@ pub(super) struct Chain {
     windows: usize,
     outages: usize,
     labels: usize,
-    /// Days' sums.
-    digests: usize,
+    /// Days' sums: the entry, first and last window, and how many windows it says there are between.
+    digests: Vec<(u64, u64, u64, u32)>,
+    /// Sequences of its windows.
+    sealed: BTreeSet<u64>,
     /// Openings that it names.
     opened: usize,
     rotations: usize,
@@ -41,6 +43,7 @@ impl Chain {
         match Payload::parse(envelope.kind(), envelope.payload()) {
             Ok(Payload::Window(window)) => {
                 self.windows += 1;
+                self.sealed.insert(header.seq);
                 let end_ms = window.start_ms.saturating_add(window.length_ms.into());
                 self.from_ms = Some(self.from_ms.map_or(window.start_ms, |from| from.min(window.start_ms)));
                 self.to_ms = Some(self.to_ms.map_or(end_ms, |to| to.max(end_ms)));
@@ -54,7 +57,9 @@ impl Chain {
             }
             Ok(Payload::Outage(_)) => self.outages += 1,
             Ok(Payload::Label(_)) => self.labels += 1,
-            Ok(Payload::Digest(_)) => self.digests += 1,
+            Ok(Payload::Digest(digest)) => {
+                self.digests.push((header.seq, digest.from_seq, digest.to_seq, digest.windows));
+            }
             Ok(Payload::Opened(_)) => self.opened += 1,
             Ok(Payload::Rotate(_)) => self.rotations += 1,
             Ok(Payload::Manifest(_) | Payload::Unknown(_)) | Err(_) => self.others += 1,
@@ -62,7 +67,59 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// Digests that say another number of windows than there are between their ends, digests of windows that one before
+    /// them is of, and windows before the last digest's end that none is of. What is not at hand is no contradiction.
+    fn sums(&self) -> (Vec<u64>, Vec<u64>, usize) {
+        let (mut wrong, mut twice, mut of) = (Vec::new(), Vec::new(), BTreeSet::<u64>::new());
+        let mut summed_to = 0;
+        for (seq, from, to, windows) in &self.digests {
+            let within = self.sealed.range(from..=to);
+            let all = self.entries.range(from..=to).count() as u64 == to - from + 1;
+            if all && within.clone().count() != *windows as usize {
+                wrong.push(*seq);
+            }
+            if *from <= summed_to {
+                twice.push(*seq);
+            }
+            summed_to = summed_to.max(*to);
+            of.extend(within);
+        }
+        let in_none = self.sealed.range(..=summed_to).count() - of.len();
+        (wrong, twice, in_none)
+    }
+}
+
 impl Checking<'_> {
+    fn sums(&mut self, agent: AgentId, chain: &Chain) {
+        let (wrong, twice, in_none) = chain.sums();
+        if !wrong.is_empty() {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 的日汇总 {wrong:?} 所称窗口数与链上不符"),
+                format!("gateway {agent}: the days' sums {wrong:?} say another number of windows than the chain has"),
+            );
+        }
+        if !twice.is_empty() {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 的日汇总 {twice:?} 包含此前已汇总的窗口"),
+                format!(
+                    "gateway {agent}: the days' sums {twice:?} are of windows that were summed up before"
+                ),
+            );
+        }
+        if in_none > 0 {
+            self.report.say(
+                Mark::Says,
+                format!("网关 {agent} 有 {in_none} 个窗口不在任何日汇总内（汇总前程序异常退出）"),
+                format!(
+                    "gateway {agent}: {in_none} windows are in no day's sums (the agent was killed before)"
+                ),
+            );
+        }
+    }
+
     /// Each follows the one before it, and none is missing between the first and the last.
     pub(super) fn chain(&mut self, agent: AgentId, chain: &Chain) {
         let (Some((first, _)), Some((last, _))) =
@@ -134,6 +191,8 @@ impl Checking<'_> {
         let Chain {
             windows, outages, labels, digests, opened, rotations, others, conflicts, findings, ..
         } = chain;
+        self.sums(agent, chain);
+        let digests = digests.len();
         let span = match (chain.from_ms, chain.to_ms) {
             (Some(from), Some(to)) => format!("{} – {}", clock(from), clock(to)),
             _ => "—".to_owned(),
@@ -149,5 +208,31 @@ impl Checking<'_> {
                  the ledger found something in {findings} and a conflict in {conflicts}; claimed time (UTC+8) {span}"
             ),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_other_windows_than_there_are_of_some_twice_and_of_some_never_are_told() {
+        let entries = (1..=20).map(|seq| (seq, BTreeMap::new())).collect();
+        let of = |digests: &[(u64, u64, u64, u32)]| {
+            let sealed = (1..=18).filter(|seq| ![5, 10].contains(seq)).collect();
+            Chain {
+                entries: BTreeMap::clone(&entries),
+                sealed,
+                digests: digests.to_vec(),
+                ..Chain::default()
+            }
+            .sums()
+        };
+        assert_eq!(of(&[]), (vec![], vec![], 0));
+        assert_eq!(of(&[(5, 1, 4, 4), (10, 6, 9, 4)]), (vec![], vec![], 0));
+        assert_eq!(of(&[(5, 2, 4, 3), (10, 6, 9, 3)]), (vec![10], vec![], 1));
+        assert_eq!(of(&[(5, 1, 4, 4), (10, 3, 9, 6)]), (vec![], vec![10], 0));
+        // Not all of them are at hand.
+        assert_eq!(of(&[(30, 15, 29, 12)]), (vec![], vec![], 12));
     }
 }
