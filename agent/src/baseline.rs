@@ -111,7 +111,7 @@ pub async fn ask(manifest: &Manifest, state_dir: &Path) -> Vec<Asked> {
 }
 
 /// Asks what there is and keeps it in the state directory. One that is there already is put aside: an enrolment whose
-/// answer was lost may have brought it into the log, and [`settle`] then keeps that one.
+/// answer was lost may have brought it into the log, and the server's answer says which of them stays.
 ///
 /// # Errors
 /// [`BaselineError`].
