@@ -311,6 +311,79 @@ async fn what_was_done_to_the_past_by_somebody_with_root_is_shown_as_what_it_is(
     site.end().await
 }
 
+/// The raw data of a window with every account renamed, each to one of its own: no leaf of it changes. `None` where it has
+/// no accounts.
+fn renamed(state: &Path, seq: u64) -> anyhow::Result<Option<Vec<u8>>> {
+    let (store, _) = Buffer::open(&state.join("buffer.db"), Bounds::default(), 0)?;
+    let raw = store.window_raw(seq)?;
+    store.close()?;
+    let Some(Raw::Kept(kept)) = raw else { return Ok(None) };
+    let mut chunks = raw::decode(&kept.chunks)?;
+    let mut accounts = 0;
+    for observation in &mut chunks.observations {
+        let What::Records(records) = &mut observation.what else { continue };
+        for account in records.records.iter_mut().filter_map(|record| record.account.as_mut()) {
+            account.push('2');
+            accounts += 1;
+        }
+    }
+    let encoded = || raw::encode(Some(&chunks.opening), chunks.opening.wall_ms, &chunks.observations);
+    Ok((accounts > 0).then(encoded))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sums_are_not_said_to_be_the_same_where_accounts_or_the_digest_were_changed_afterwards()
+-> anyhow::Result<()> {
+    let mut site = Site::start(firm()).await?;
+    site.run_to(seconds(10, 5, 0)).await?;
+    // A stop in order sums up what there is.
+    site.stop_gateway().await?;
+    site.start_gateway().await?;
+    site.run_to(seconds(10, 25, 0)).await?;
+    site.outbox_empties().await?;
+    let chain = site.chain()?;
+    let mut entries = chain.entries.iter().zip(&chain.payloads);
+    let digest = entries.find_map(|(entry, payload)| match payload {
+        Payload::Digest(digest) => Some((entry.seq, (**digest).clone())),
+        Payload::Window(_)
+        | Payload::Manifest(_)
+        | Payload::Outage(_)
+        | Payload::Label(_)
+        | Payload::Opened(_)
+        | Payload::Rotate(_)
+        | Payload::Unknown(_) => None,
+    });
+    let (seq, digest) = digest.context("sums")?;
+    let sums = async |site: &Site| run("inuse-agent", &["sums", &seq.to_string()], site.agent_config()).await;
+    let told = sums(&site).await?;
+    ensure!(told.code == Some(0) && told.out.contains("the same"), "{told:?}");
+
+    site.stop_gateway().await?;
+    let state = site.state();
+    let windows = (digest.from_seq..=digest.to_seq).map(|window| Ok((window, renamed(&state, window)?)));
+    let windows = windows.collect::<anyhow::Result<Vec<_>>>()?;
+    let named = windows.into_iter().find_map(|(window, chunk)| Some((window, chunk?)));
+    let (window, chunk) = named.context("a window with accounts")?;
+    replace_raw(&state, window, &chunk)?;
+    site.start_gateway().await?;
+    let told = sums(&site).await?;
+    let altered = format!("raw data is not what was committed to: windows [{window}]");
+    assert!(told.code == Some(2) && told.out.contains(&altered), "{told:?}");
+
+    site.stop_gateway().await?;
+    let other = wire::Digest { without_raw: digest.without_raw + 1, ..digest };
+    let again = Envelope::sign(&agent_key(&site)?, "digest", other.encode_to_vec());
+    rusqlite::Connection::open(state.join("buffer.db"))?.execute(
+        "UPDATE proofs SET envelope = ?2, entry = ?3 WHERE seq = ?1",
+        (seq, again.bytes(), again.id().0),
+    )?;
+    site.start_gateway().await?;
+    let told = sums(&site).await?;
+    assert!(told.code == Some(2) && told.out.contains(&format!("entries [{seq}]")), "{told:?}");
+    site.stop_gateway().await?;
+    site.end().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn windows_of_a_clock_that_was_set_back_open_with_the_time_they_were_received_beside()
 -> anyhow::Result<()> {
