@@ -11,6 +11,7 @@ use std::time::Duration;
 use collectors::manifest::Manifest;
 use daemon::files;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -156,7 +157,16 @@ struct Refused {
 ///
 /// # Errors
 /// [`EnrolError`].
-pub async fn enrol(
+pub fn enrol<'a>(
+    state_dir: &'a Path,
+    server: &'a str,
+    token: &'a str,
+    watched: Option<Watched<'a>>,
+) -> BoxFuture<'a, Result<Enrolment, EnrolError>> {
+    Box::pin(ask_and_keep(state_dir, server, token, watched))
+}
+
+async fn ask_and_keep(
     state_dir: &Path,
     server: &str,
     token: &str,

@@ -9,6 +9,7 @@ use buffer::{Buffer, Handle, Head, LeftOpen, Owner};
 use collectors::SampleSender;
 use collectors::manifest::{Kind, Manifest};
 use daemon::{Clock, Service, Stamp, Tasks};
+use futures::future::BoxFuture;
 use proof::digest::Tally;
 use proof::features::Range;
 use proof::payload::{Header, manifest_hash};
@@ -118,7 +119,11 @@ impl Agent {
     ///
     /// # Errors
     /// When the store or the status socket fails; never because of a source or the broker.
-    pub async fn run(self, stop: CancellationToken, service: Service) -> anyhow::Result<()> {
+    pub fn run(self, stop: CancellationToken, service: Service) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.run_all(stop, service))
+    }
+
+    async fn run_all(self, stop: CancellationToken, service: Service) -> anyhow::Result<()> {
         let salt = self.identity.salt;
         let body = self.manifest.public(&salt).encode_to_vec();
         // Until every task has registered its first wait, a simulated clock must not move.

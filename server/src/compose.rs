@@ -14,6 +14,7 @@ use anyhow::{Context as _, anyhow};
 use axum::Router;
 use daemon::{Bounds, Clock, Door, SystemClock, Tasks};
 use data_encoding::HEXLOWER;
+use futures::future::BoxFuture;
 use ingester::{Config as IngesterConfig, Ingester, Tls};
 use ledger::{Ledger, Owner, Readers, Sqlite};
 use proof::policy::Policy;
@@ -79,7 +80,11 @@ impl Server {
     ///
     /// # Errors
     /// [`daemon::config::Complaints`] when a file that people edit is wrong; else what failed.
-    pub async fn build(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub fn build(config: ServerConfig, clock: Arc<dyn Clock>) -> BoxFuture<'static, anyhow::Result<Self>> {
+        Box::pin(Self::build_all(config, clock))
+    }
+
+    async fn build_all(config: ServerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let data = &config.data;
         std::fs::create_dir_all(data).with_context(|| format!("could not make {}", data.display()))?;
         let key = log_key::open(data, &config.origin)?;
@@ -192,7 +197,11 @@ impl Server {
     ///
     /// # Errors
     /// The first failure, or who did not stop in time.
-    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub fn run(self, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(self.run_all(stop))
+    }
+
+    async fn run_all(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (quit, drained) = (stop.child_token(), CancellationToken::new());
         let mut tasks = Tasks::new();
         if let Some(broker) = self.broker {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use daemon::{Clock, Tasks};
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use self::firm::{Device, Firm, Line};
@@ -59,7 +60,16 @@ impl Plant {
     ///
     /// # Errors
     /// When a server cannot start or a file cannot be made.
-    pub async fn start(
+    pub fn start(
+        firm: Firm,
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        flush: Duration,
+    ) -> BoxFuture<'_, anyhow::Result<Self>> {
+        Box::pin(Self::start_all(firm, folder, clock, flush))
+    }
+
+    async fn start_all(
         firm: Firm,
         folder: &Path,
         clock: Arc<dyn Clock>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use buffer::{Bookmarks, Bounds, Buffer, BufferError, Flushed, OpenWindow};
+use futures::future::BoxFuture;
 use proof::AgentId;
 use tempfile::TempDir;
 
@@ -54,7 +55,11 @@ impl Site {
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn start(firm: Firm) -> anyhow::Result<Self> {
+    pub fn start(firm: Firm) -> BoxFuture<'static, anyhow::Result<Self>> {
+        Box::pin(Self::start_all(firm))
+    }
+
+    async fn start_all(firm: Firm) -> anyhow::Result<Self> {
         log_when_asked();
         let folder = tempfile::tempdir()?;
         let start_ms = midnight_ms(firm.start);
