@@ -96,6 +96,26 @@ fn metric(metric: &scorer::Metric) -> Value {
     })
 }
 
+/// What a detection rule says.
+fn finding(f: &scorer::Finding) -> Value {
+    use scorer::Outcome;
+
+    let outcome = match f.outcome {
+        Outcome::NotComputable => "not_computable",
+        Outcome::Clear => "clear",
+        Outcome::Ask => "ask",
+        Outcome::AskStrongly => "ask_strongly",
+        Outcome::Proven => "proven",
+    };
+    let chart: Vec<Value> =
+        f.chart.iter().map(|bar| json!({ "label": bar.label, "value": bar.value })).collect();
+    json!({
+        "id": f.id, "version": f.version, "family": f.family.letter().to_string(), "name": text(&f.name),
+        "outcome": outcome, "text": text(&f.text), "sample": f.sample, "effect": f.effect,
+        "honest": f.honest.iter().map(text).collect::<Vec<_>>(), "days": days(&f.days), "chart": chart,
+    })
+}
+
 fn assessment(a: &Assessment) -> Value {
     let module = |m: &scorer::assessment::ModuleUse| {
         json!({
@@ -137,6 +157,7 @@ fn assessment(a: &Assessment) -> Value {
         "level_because": a.level_because.iter().map(text).collect::<Vec<_>>(),
         "facts_for": a.facts_for.iter().map(fact).collect::<Vec<_>>(),
         "facts_against": a.facts_against.iter().map(fact).collect::<Vec<_>>(),
+        "findings": a.findings.iter().map(finding).collect::<Vec<_>>(),
         "flags": a.flags.iter().map(flag).collect::<Vec<_>>(),
         "metrics": a.metrics.iter().map(metric).collect::<Vec<_>>(),
         "modules": a.modules.iter().map(module).collect::<Vec<_>>(),

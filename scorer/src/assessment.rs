@@ -30,7 +30,7 @@ impl Text {
 pub struct Assessment {
     /// Firm id of the project.
     pub firm: String,
-    /// The word on top. In this version one of the four use levels: R1 and R2 are not computed yet.
+    /// The word on top: R2, else R1, else the use level. R1 and R2 are not raised by this version.
     pub headline: Headline,
     /// Beside the headline, where a number alone would mislead: "上线时间短，趋势良好".
     pub trend: Option<Text>,
@@ -52,6 +52,8 @@ pub struct Assessment {
     pub modules: Vec<ModuleUse>,
     /// All metrics, in the order of their ids.
     pub metrics: Vec<Metric>,
+    /// What the detection rules found, in the order of their ids.
+    pub findings: Vec<crate::rules::Finding>,
     /// Axis 2. Printed under the headline; a flag is a question, not a finding.
     pub flags: Vec<Flag>,
     /// The strongest facts for real use, at most three, strongest first.
@@ -90,9 +92,9 @@ impl Assessment {
 /// The word on top, in the order they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Headline {
-    /// R2. Not given by this version.
+    /// R2.
     Fabrication,
-    /// R1. Not given by this version.
+    /// R1.
     OldWine,
     /// U1.
     BuiltUnused,
@@ -274,7 +276,7 @@ pub struct Fact {
     pub days: Vec<DayFact>,
 }
 
-/// Axis 2: R3 in this version.
+/// Axis 2: R3 to R5 in this version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flag {
     /// `R3`.

@@ -1,4 +1,4 @@
-//! Sentences for and against real use, strongest first, and the flag R3. Each can be checked by hand.
+//! Sentences for and against real use, strongest first, and how the flag R3 is found. Each can be checked by hand.
 
 use crate::assessment::{DayFact, Fact, Flag, Indicator, Metric, MetricId, Status, Text, UseLevel};
 use crate::judge::Case;
@@ -52,7 +52,26 @@ fn of_metric(case: &Case<'_>, metric: &Metric) -> Option<(bool, Fact)> {
         MetricId::M17 => (600, distance(value, 65.0, 100.0)),
         MetricId::M20 if positive => (400, 500.0),
         MetricId::M20 => (900, (value * 200.0).min(1_000.0)),
-        MetricId::M05 | MetricId::M06 | MetricId::M07 => return None,
+        MetricId::M06 => (900, distance(value.min(100.0), 40.0, 100.0)),
+        MetricId::M10 | MetricId::M11 => (700, distance(100.0 - value, 65.0, 100.0)),
+        MetricId::M18 => (700, distance(value, 55.0, 100.0)),
+        MetricId::M22 if !positive => (700, 800.0),
+        MetricId::M23 if !positive => (900, 900.0),
+        MetricId::M25 if !positive => (800, distance(100.0 - value, 65.0, 100.0)),
+        MetricId::M21 if !positive => (600, 600.0 + 150.0 * value),
+        MetricId::M26 => (400, distance(value, 35.0, 100.0)),
+        MetricId::M05
+        | MetricId::M07
+        | MetricId::M12
+        | MetricId::M13
+        | MetricId::M19
+        | MetricId::M21
+        | MetricId::M22
+        | MetricId::M23
+        | MetricId::M24
+        | MetricId::M25
+        | MetricId::M27
+        | MetricId::M28 => return None,
     };
     // Machines that answer say nothing for the use of an idle system: they follow what people did.
     let machine = matches!(metric.id, MetricId::M14 | MetricId::M15 | MetricId::M16 | MetricId::M17);
@@ -128,7 +147,29 @@ fn sentence(case: &Case<'_>, metric: &Metric) -> Text {
             format!("{top} of {of} signal series vary as the machine works ({code} = {shown})"),
         ),
         MetricId::M20 => burst_text(case).unwrap_or_default(),
-        MetricId::M05 | MetricId::M06 | MetricId::M07 => Text::new(
+        MetricId::M06 => Text::new(
+            format!("业务量锚 {of} 单中系统内有 {top} 单（{code} = {shown}）"),
+            format!("{top} of {of} documents of the business anchor are in the system ({code} = {shown})"),
+        ),
+        MetricId::M18 => Text::new(
+            format!("有报工的 {of} 个班次中 {top} 个有设备运行（{code} = {shown}）"),
+            format!("machines ran in {top} of {of} shifts with production reports ({code} = {shown})"),
+        ),
+        MetricId::M05
+        | MetricId::M07
+        | MetricId::M10
+        | MetricId::M11
+        | MetricId::M12
+        | MetricId::M13
+        | MetricId::M19
+        | MetricId::M21
+        | MetricId::M22
+        | MetricId::M23
+        | MetricId::M24
+        | MetricId::M25
+        | MetricId::M26
+        | MetricId::M27
+        | MetricId::M28 => Text::new(
             format!("{}：{shown}（{code}）", metric.name.zh),
             format!("{}: {shown} ({code})", metric.name.en),
         ),
@@ -278,13 +319,8 @@ fn holes(case: &Case<'_>) -> Option<Fact> {
     })
 }
 
-/// Flags raised: R3 in this version.
-pub(crate) fn flags(case: &Case<'_>) -> Vec<Flag> {
-    burst_flag(case).into_iter().collect()
-}
-
 /// R3: a red M20 alone is scatter (up to 1.9 % of steady firms); it needs a second indicator of another kind.
-fn burst_flag(case: &Case<'_>) -> Option<Flag> {
+pub(crate) fn burst_flag(case: &Case<'_>) -> Option<Flag> {
     let rule = &case.view.profile.burst;
     let count = case.burst.as_ref()?;
     let index = count.index(&case.view)?;

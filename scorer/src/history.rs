@@ -12,14 +12,20 @@ use std::collections::BTreeMap;
 use proof::wire::{self, Outcome, SourceKind};
 use proof::{AgentId, Cause};
 
+use crate::before::Before;
 use crate::grade::Grade;
 
 mod chain;
+mod clock;
 mod day;
+mod said;
+mod signals;
 mod sources;
 
 pub(crate) use chain::Chain;
-pub(crate) use day::{AgentDay, Slots, UseKey};
+pub(crate) use day::{Action, AgentDay, Slots, UseKey};
+pub(crate) use said::{Change, Said};
+pub(crate) use signals::{PointDay, SLOTS, Texture, UNKNOWN};
 pub use sources::SourceKey;
 pub(crate) use sources::SourceView;
 
@@ -52,6 +58,10 @@ pub enum Content<'a> {
     Manifest(&'a wire::ManifestBody),
     /// The first record after a silence.
     Outage(&'a wire::Outage),
+    /// A day's sums.
+    Digest(&'a wire::Digest),
+    /// What somebody says of a silence or a stretch of time.
+    Label(&'a wire::Label),
     /// A kind the scorer does not look into.
     Other,
 }
@@ -95,6 +105,11 @@ impl History {
         let sources = &self.chains.get(&agent)?.sources;
         let index = sources.get(source)?.index;
         sources.meant(index).filter(|(key, _)| *key == source).map(|(_, view)| (index, view.kind))
+    }
+
+    /// Puts what the gateway's baseline says beside its chain. Whoever calls has checked it against the log's hash.
+    pub fn set_before(&mut self, agent: AgentId, before: Before) {
+        self.chains.entry(agent).or_default().before = Some(before);
     }
 
     pub(crate) fn chains(&self) -> &BTreeMap<AgentId, Chain> {

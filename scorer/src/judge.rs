@@ -3,18 +3,23 @@
 use jiff::civil::Date;
 
 use crate::assessment::{
-    Assessment, Coverage, DayLine, EvaluationPeriod, EvidenceMix, ExcludedAccounts, GapLine, ModuleUse,
-    SourceCoverage, Span, Text, UseLevel,
+    Assessment, Coverage, DayLine, EvaluationPeriod, EvidenceMix, ExcludedAccounts, Flag, GapLine, Headline,
+    ModuleUse, SourceCoverage, Span, Text, UseLevel,
 };
 use crate::calendar::Calendar;
+use crate::coupling::{self, Coupling};
 use crate::device::{self, Device};
 use crate::history::{History, local};
 use crate::lists::Module;
+use crate::metric::{CarriedOver, Volume};
 use crate::profile::Profile;
 use crate::project::{DeclaredModule, Project};
+use crate::records::Records;
+use crate::replay::Replay;
+use crate::signals::{self, Signal};
 use crate::usage::{self, BurstCount, Usage};
 use crate::view::View;
-use crate::{facts, metric};
+use crate::{facts, flags, metric, rules};
 
 /// What rules and metrics look at: the view, W, and the firm's counts in it.
 pub(crate) struct Case<'a> {
@@ -33,6 +38,15 @@ pub(crate) struct Case<'a> {
     pub(crate) evidence: EvidenceMix,
     /// Windows in W whose use rows did not come.
     pub(crate) rows_missing: u64,
+    pub(crate) records: Records,
+    pub(crate) replay: Replay,
+    pub(crate) coupling: Coupling,
+    /// M18: shifts with production reports, and whether a machine ran.
+    pub(crate) reports: Vec<(usize, bool)>,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) carried: CarriedOver,
+    /// M06.
+    pub(crate) volume: Option<Volume>,
 }
 
 /// Judges one firm as of a moment (Unix ms). W ends with the acceptance visit, or with the last whole day before the
@@ -47,11 +61,12 @@ pub fn assess(
     let case = Case::new(project, profile, calendar, history, as_of_ms);
     let (level, level_because) = case.firm_level();
     let metrics = metric::all(&case);
-    let flags = facts::flags(&case);
+    let findings = rules::look(&case);
+    let flags = flags::all(&case, &findings);
     let (facts_for, facts_against) = facts::both(&case, &metrics, &flags);
     Assessment {
         firm: project.id.clone(),
-        headline: level.headline(),
+        headline: headline(level, &flags),
         trend: case.trend(level),
         marks: case.marks(),
         window: case.period(),
@@ -62,6 +77,7 @@ pub fn assess(
         level_because,
         modules: case.modules.clone(),
         metrics,
+        findings,
         flags,
         facts_for,
         facts_against,
@@ -70,6 +86,16 @@ pub fn assess(
         gaps: case.gaps(),
         excluded: case.excluded(),
         notes: case.notes(calendar),
+    }
+}
+
+/// R2, else R1, else the level: R3 to R5 are printed under it.
+fn headline(level: UseLevel, flags: &[Flag]) -> Headline {
+    let raised = |code: &str| flags.iter().any(|flag| flag.code == code);
+    match (raised("R2"), raised("R1")) {
+        (true, _) => Headline::Fabrication,
+        (false, true) => Headline::OldWine,
+        (false, false) => level.headline(),
     }
 }
 
@@ -94,7 +120,33 @@ impl<'a> Case<'a> {
         let modules = project.modules.iter().map(|module| module_use(&view, module, from, to)).collect();
         let evidence = view.evidence(from, to);
         let rows_missing = view.agent_days(from, to).map(|day| u64::from(day.rows_missing)).sum();
-        Self { view, from, to, usage, first_use, young, burst, devices, modules, evidence, rows_missing }
+        let records = Records::count(&view, from, to);
+        let replay = Replay::find(&view, from, to);
+        let coupling = Coupling::of(&view, from, to);
+        let reports = coupling::reports_beside_machines(&view, from, to);
+        let signals = signals::signals(&view, from, to);
+        let carried = CarriedOver::find(&view, from, to);
+        let volume = metric::volume(&view, to);
+        Self {
+            view,
+            from,
+            to,
+            usage,
+            first_use,
+            young,
+            burst,
+            devices,
+            modules,
+            evidence,
+            rows_missing,
+            records,
+            replay,
+            coupling,
+            reports,
+            signals,
+            carried,
+            volume,
+        }
     }
 
     /// The level of the system as a whole, and why.
@@ -124,10 +176,17 @@ impl<'a> Case<'a> {
             format!("在用 {in_use} 个工作日（需 20 个）"),
             format!("{in_use} working days in use (20 needed)"),
         ));
-        because.push(Text::new(
-            "无业务量锚，业务量由专家判断",
-            "no business anchor: volume is for the expert to judge",
-        ));
+        let covered = self.volume.as_ref().map(Volume::percent);
+        because.push(match covered {
+            Some(share) => Text::new(
+                format!("业务量覆盖率 {share:.1}%（需 60%）"),
+                format!("business coverage {share:.1} % (60 % needed)"),
+            ),
+            None => Text::new(
+                "无业务量锚，业务量由专家判断",
+                "no business anchor: volume is for the expert to judge",
+            ),
+        });
         if !machines {
             because.push(Text::new(
                 "申报联网设备在线率低于 50%",
@@ -137,9 +196,19 @@ impl<'a> Case<'a> {
         let active = self.usage.active_rate().unwrap_or(0.0);
         let green =
             self.view.profile.threshold(crate::MetricId::M01).map_or(60.0, |threshold| threshold.green);
-        if active >= green && f64::from(operators) >= needed && in_use >= 20 && machines {
+        let limit = self.view.profile.threshold(crate::MetricId::M06);
+        let enough = |mark: fn(&crate::profile::Threshold) -> f64| {
+            covered.is_none_or(|share| limit.is_none_or(|limit| share >= mark(limit)))
+        };
+        let little = covered.is_none_or(|share| limit.is_none_or(|limit| share < limit.amber));
+        if active >= green
+            && f64::from(operators) >= needed
+            && in_use >= 20
+            && enough(|limit| limit.green)
+            && machines
+        {
             (UseLevel::U3, because)
-        } else if unused(&self.view, &self.usage) {
+        } else if unused(&self.view, &self.usage) && little {
             (UseLevel::U1, because)
         } else {
             (UseLevel::U2, because)

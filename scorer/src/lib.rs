@@ -10,10 +10,13 @@
 //! folds has checked signatures and digests before.
 
 pub mod assessment;
+mod before;
 pub mod calendar;
 pub mod complaint;
+mod coupling;
 mod device;
 mod facts;
+mod flags;
 mod grade;
 pub mod history;
 mod judge;
@@ -23,11 +26,16 @@ mod minutes;
 mod plan;
 pub mod profile;
 pub mod project;
+mod records;
+mod replay;
+pub mod rules;
+mod signals;
 mod usage;
 mod view;
 mod wilson;
 
 pub use assessment::{Assessment, Fact, Flag, Headline, Metric, MetricId, Status, Text, UseLevel};
+pub use before::Before;
 pub use calendar::{Calendar, CalendarFile};
 pub use complaint::Complaint;
 pub use grade::Grade;
@@ -35,6 +43,7 @@ pub use history::{Content, Entry, History};
 pub use judge::assess;
 pub use profile::{Profile, ProfileFile};
 pub use project::{Project, ProjectFile};
+pub use rules::{Family, Finding, Outcome};
 pub use wilson::Interval;
 
 /// Milliseconds of a minute.

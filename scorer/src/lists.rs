@@ -4,6 +4,7 @@ use proof::catalogue::MODULES;
 use proof::wire::{ActionClass, ActorClass, ExclusionReason, Origin};
 
 use crate::Text;
+use crate::history::Action;
 
 /// A module of the catalogue by its place, or one this reader does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,14 +19,23 @@ impl Module {
         let place = MODULES.iter().position(|module| module.code == code);
         place.and_then(|place| u8::try_from(place).ok()).map_or(Self::UNMAPPED, Self)
     }
+
+    /// Work orders and production reports: what people key in beside machines.
+    pub(crate) fn is_production(self) -> bool {
+        let name = MODULES.get(usize::from(self.0)).map(|module| module.code);
+        matches!(name, Some("work_order" | "production_report"))
+    }
 }
 
-/// Whether the wire's number is a key action: creates, reports, approves, posts or closes a document.
-pub(crate) fn is_key(action: u32) -> bool {
-    i32::try_from(action)
-        .ok()
-        .and_then(|action| ActionClass::try_from(action).ok())
-        .is_some_and(proof::observation::is_key)
+/// The wire's class of action; what this reader does not know is no key action.
+pub(crate) fn action(action: u32) -> Action {
+    let class = i32::try_from(action).ok().and_then(|action| ActionClass::try_from(action).ok());
+    match class {
+        Some(ActionClass::Create) => Action::Create,
+        Some(ActionClass::Login) => Action::Login,
+        Some(class) if proof::observation::is_key(class) => Action::Step,
+        Some(_) | None => Action::Other,
+    }
 }
 
 /// The wire's actor class; what this reader does not know counts for nobody.

@@ -7,12 +7,20 @@ use crate::view::View;
 use crate::wilson::Interval;
 
 mod devices;
+mod records;
+mod terms;
 mod use_of;
+
+pub(crate) use records::{Volume, volume};
+pub(crate) use terms::CarriedOver;
+pub(crate) use use_of::modules as module_coverage;
 
 /// All metrics, in the order of their ids.
 pub(crate) fn all(case: &Case<'_>) -> Vec<Metric> {
     let mut all = use_of::all(case);
     all.extend(devices::all(case));
+    all.extend(records::all(case));
+    all.extend(terms::all(case));
     all.sort_by_key(|metric| metric.id);
     all
 }
@@ -76,11 +84,21 @@ pub(crate) fn days_between(
     (from..=to).filter(|at| keep(*at)).map(fact).collect()
 }
 
+/// Days given by their number since 1970-01-01, as far as the view holds them, each with how often it is named.
+pub(crate) fn days_of(case: &Case<'_>, days: impl IntoIterator<Item = i64>) -> Vec<DayFact> {
+    let mut counts: std::collections::BTreeMap<i64, u64> = std::collections::BTreeMap::new();
+    for day in days {
+        *counts.entry(day).or_default() += 1;
+    }
+    let of = |at: usize| counts.get(&case.view.days[at].index).copied().unwrap_or(0);
+    days_between(case, 0, case.view.days.len() - 1, |at| of(at) > 0, of)
+}
+
 /// A metric without value yet.
 fn blank(case: &Case<'_>, id: MetricId, name: Text, formula: Text, unit: Unit) -> Metric {
     let sign = match unit {
         Unit::Percent => "%",
-        Unit::Count | Unit::WorkingDays | Unit::Date | Unit::Ratio => "",
+        Unit::Count | Unit::WorkingDays | Unit::Date | Unit::Ratio | Unit::Hours | Unit::Months => "",
     };
     let threshold = case.view.profile.threshold(id);
     Metric {

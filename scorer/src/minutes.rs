@@ -81,7 +81,30 @@ impl Minutes {
         held
     }
 
-    fn later(&self, by: u32) -> Self {
+    /// With the minutes up to `by` before and after each.
+    pub(crate) fn around(&self, by: u32) -> Self {
+        let mut around = self.held(by + 1);
+        let mut reach = 1;
+        while reach < by + 1 {
+            let step = reach.min(by + 1 - reach);
+            around = around.or(&around.earlier(step));
+            reach += step;
+        }
+        around
+    }
+
+    /// Each minute `by` earlier; what falls before the day is left out.
+    pub(crate) fn earlier(&self, by: u32) -> Self {
+        let (words, bits) = ((by / 64) as usize, by % 64);
+        let word = |at: usize| self.0.get(at + words).copied().unwrap_or(0);
+        Self(std::array::from_fn(|at| {
+            let carry = if bits > 0 { word(at + 1) << (64 - bits) } else { 0 };
+            (word(at) >> bits) | carry
+        }))
+    }
+
+    /// Each minute `by` later; what falls behind the day is left out.
+    pub(crate) fn later(&self, by: u32) -> Self {
         let (words, bits) = ((by / 64) as usize, by % 64);
         let word = |at: usize| at.checked_sub(words).map_or(0, |from| self.0[from]);
         let mut later = Self(std::array::from_fn(|at| {
@@ -111,6 +134,22 @@ mod tests {
         minutes.add(1430, 2000);
         assert_eq!(minutes.count(), 80);
         assert!(minutes.has(69) && !minutes.has(70) && minutes.has(1439) && !minutes.has(1440));
+    }
+
+    #[test]
+    fn around_reaches_to_both_sides_and_not_over_the_day() {
+        let mut one = Minutes::default();
+        one.add(10, 11);
+        one.add(700, 701);
+        one.add(1439, 1440);
+        for by in [1, 30, 63, 64, 65] {
+            let mut expected = Minutes::default();
+            for at in [10, 700, 1439] {
+                expected.add(at - i64::from(by), at + i64::from(by) + 1);
+            }
+            assert_eq!(one.around(by), expected, "{by}");
+            assert_eq!(one.earlier(by).later(by).count(), if by > 10 { 2 } else { 3 });
+        }
     }
 
     #[test]

@@ -238,16 +238,25 @@ pub struct UnusedFile {
 }
 
 /// Metrics that must have a threshold: whether small values are good, and the highest value.
-const WITH_THRESHOLD: [(MetricId, bool, f64); 9] = [
+const WITH_THRESHOLD: [(MetricId, bool, f64); 18] = [
     (MetricId::M01, false, 100.0),
     (MetricId::M02, false, 100.0),
     (MetricId::M03, false, 1_000.0),
     (MetricId::M04, true, 100.0),
+    (MetricId::M06, false, 100.0),
     (MetricId::M09, false, 100.0),
+    (MetricId::M10, true, 100.0),
+    (MetricId::M11, true, 100.0),
     (MetricId::M15, false, 100.0),
     (MetricId::M16, false, 100.0),
     (MetricId::M17, false, 100.0),
+    (MetricId::M18, false, 100.0),
     (MetricId::M20, true, 1_000.0),
+    (MetricId::M21, true, 3.0),
+    (MetricId::M22, true, 100.0),
+    (MetricId::M23, true, 100.0),
+    (MetricId::M25, true, 100.0),
+    (MetricId::M26, false, 100.0),
 ];
 
 impl ProfileFile {

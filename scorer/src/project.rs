@@ -38,6 +38,16 @@ pub struct Project {
     pub week: Week,
     /// Declared stops, with reason. They stay visible.
     pub stops: Vec<Stop>,
+    /// Days on which old data was brought in (期初导入): what was first seen on them is no sign of late entry.
+    pub imports: Vec<Stop>,
+    /// Business anchors: how much business there was, by papers that are not the system's.
+    pub anchors: Vec<Anchor>,
+    /// Trainings held.
+    pub trainings: Vec<Training>,
+    /// First and last day of a subscription, where one was bought.
+    pub subscription: Option<(Date, Date)>,
+    /// Drills held on site.
+    pub drills: Vec<Drill>,
     /// The dates.
     pub dates: Dates,
     /// Minutes the firm's clocks are ahead of UTC: 480 in China.
@@ -110,6 +120,58 @@ pub struct Stop {
     pub reason: String,
 }
 
+/// A business anchor 业务量锚, both days included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// Code name of the module whose documents it is compared with.
+    pub module: String,
+    /// First day.
+    pub from: Date,
+    /// Last day.
+    pub to: Date,
+    /// How many: shipments, invoices, lots.
+    pub count: u64,
+    /// What was counted: 送货单（纸质存根）.
+    pub of: String,
+}
+
+/// A training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Training {
+    /// The day.
+    pub date: Date,
+    /// People trained.
+    pub people: u32,
+    /// What it was about.
+    pub topic: String,
+}
+
+/// A drill on site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drill {
+    /// What was tried.
+    pub kind: DrillKind,
+    /// The day.
+    pub date: Date,
+    /// Whether it came out as it should.
+    pub passed: bool,
+    /// Who held it, and what was seen.
+    pub note: String,
+}
+
+/// What is tried on site: the drills A to D of the method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrillKind {
+    /// A: a past record is opened on the gateway and checked against what was committed.
+    Opening,
+    /// B: a fresh document is keyed in and must be in the next window.
+    FreshRecord,
+    /// C: a machine is started or stopped and its strip must follow.
+    Machine,
+    /// D: a document out of the record is looked up in the system by somebody of the firm.
+    LookUp,
+}
+
 /// The dates of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dates {
@@ -149,6 +211,15 @@ pub struct ProjectFile {
     pub shifts: Vec<ShiftFile>,
     #[serde(default)]
     pub stops: Vec<StopFile>,
+    #[serde(default)]
+    pub imports: Vec<StopFile>,
+    #[serde(default)]
+    pub anchors: Vec<AnchorFile>,
+    #[serde(default)]
+    pub trainings: Vec<TrainingFile>,
+    pub subscription: Option<SubscriptionFile>,
+    #[serde(default)]
+    pub drills: Vec<DrillFile>,
     #[serde(default)]
     pub dates: DatesFile,
 }
@@ -200,6 +271,48 @@ pub struct StopFile {
     pub reason: Option<String>,
 }
 
+/// One `[[anchors]]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
+pub struct AnchorFile {
+    pub module: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub count: Option<u64>,
+    pub of: Option<String>,
+}
+
+/// One `[[trainings]]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
+pub struct TrainingFile {
+    pub date: Option<String>,
+    pub people: Option<u32>,
+    pub topic: Option<String>,
+}
+
+/// `[subscription]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
+pub struct SubscriptionFile {
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// One `[[drills]]`: `drill` is `opening`, `fresh_record`, `machine` or `look_up`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "keys of a file; the checked struct says what they mean")]
+pub struct DrillFile {
+    pub drill: Option<String>,
+    pub date: Option<String>,
+    pub passed: Option<bool>,
+    pub note: Option<String>,
+}
+
 /// `[dates]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,7 +338,13 @@ impl ProjectFile {
         let modules = check_modules(self.modules, c);
         let devices = check_devices(self.devices, &agents, c);
         let shifts = check_shifts(self.shifts, week, c);
-        let stops = check_stops(self.stops, c);
+        let stops = check_stops("stops", self.stops, c);
+        let imports = check_stops("imports", self.imports, c);
+        let anchors = check_anchors(self.anchors, &modules, c);
+        let trainings = check_trainings(self.trainings, c);
+        let subscription =
+            self.subscription.and_then(|file| check_span("subscription", file.from, file.to, c));
+        let drills = check_drills(self.drills, c);
         let dates = self.dates.check(c);
         let project = dates.map(|dates| Project {
             id: id.to_owned(),
@@ -241,6 +360,11 @@ impl ProjectFile {
             shifts,
             week,
             stops,
+            imports,
+            anchors,
+            trainings,
+            subscription,
+            drills,
             dates,
             utc_offset_minutes: c.number("utc_offset_minutes", self.utc_offset_minutes, 480, -720, 840),
         });
@@ -366,23 +490,98 @@ fn check_week(path: &str, days: &[String], default: Week, c: &mut Complaints) ->
     week
 }
 
-fn check_stops(files: Vec<StopFile>, c: &mut Complaints) -> Vec<Stop> {
+fn check_stops(list: &str, files: Vec<StopFile>, c: &mut Complaints) -> Vec<Stop> {
     let mut stops = Vec::new();
     for (at, file) in files.into_iter().enumerate() {
-        let path = format!("stops[{at}]");
+        let path = format!("{list}[{at}]");
         let reason = c.text(&format!("{path}.reason"), file.reason);
-        let from = c.need(&format!("{path}.from"), file.from);
-        let from = c.date(&format!("{path}.from"), from);
-        let to = c.need(&format!("{path}.to"), file.to);
-        let to = c.date(&format!("{path}.to"), to);
-        if let (Some(from), Some(to)) = (from, to) {
-            if to < from {
-                c.add(format!("{path}.to"), format!("{to} is before {from}"));
-            }
+        if let Some((from, to)) = check_span(&path, file.from, file.to, c) {
             stops.push(Stop { from, to, reason });
         }
     }
     stops
+}
+
+/// First and last day.
+fn check_span(
+    path: &str,
+    from: Option<String>,
+    to: Option<String>,
+    c: &mut Complaints,
+) -> Option<(Date, Date)> {
+    let from = c.need(&format!("{path}.from"), from);
+    let from = c.date(&format!("{path}.from"), from);
+    let to = c.need(&format!("{path}.to"), to);
+    let to = c.date(&format!("{path}.to"), to);
+    let (from, to) = from.zip(to)?;
+    if to < from {
+        c.add(format!("{path}.to"), format!("{to} is before {from}"));
+    }
+    Some((from, to))
+}
+
+fn check_anchors(files: Vec<AnchorFile>, modules: &[DeclaredModule], c: &mut Complaints) -> Vec<Anchor> {
+    let mut anchors = Vec::new();
+    for (at, file) in files.into_iter().enumerate() {
+        let path = format!("anchors[{at}]");
+        let module = c.text(&format!("{path}.module"), file.module);
+        if !module.is_empty() && !modules.iter().any(|declared| declared.code == module) {
+            c.add(format!("{path}.module"), format!("`{module}` is not one of the declared modules"));
+        }
+        let of = c.text(&format!("{path}.of"), file.of);
+        let count = c.need(&format!("{path}.count"), file.count).unwrap_or_default();
+        if count == 0 || count > 10_000_000 {
+            c.add(format!("{path}.count"), "must be 1 to 10000000");
+        }
+        if let Some((from, to)) = check_span(&path, file.from, file.to, c) {
+            anchors.push(Anchor { module, from, to, count, of });
+        }
+    }
+    anchors
+}
+
+fn check_trainings(files: Vec<TrainingFile>, c: &mut Complaints) -> Vec<Training> {
+    let mut trainings = Vec::new();
+    for (at, file) in files.into_iter().enumerate() {
+        let path = format!("trainings[{at}]");
+        let date = c.need(&format!("{path}.date"), file.date);
+        let date = c.date(&format!("{path}.date"), date);
+        let people = c.need(&format!("{path}.people"), file.people).unwrap_or_default();
+        if !(1..=100_000).contains(&people) {
+            c.add(format!("{path}.people"), "must be 1 to 100000");
+        }
+        let topic = c.text(&format!("{path}.topic"), file.topic);
+        trainings.extend(date.map(|date| Training { date, people, topic }));
+    }
+    trainings
+}
+
+fn check_drills(files: Vec<DrillFile>, c: &mut Complaints) -> Vec<Drill> {
+    let mut drills = Vec::new();
+    for (at, file) in files.into_iter().enumerate() {
+        let path = format!("drills[{at}]");
+        let text = c.text(&format!("{path}.drill"), file.drill);
+        let kind = match text.as_str() {
+            "opening" => Some(DrillKind::Opening),
+            "fresh_record" => Some(DrillKind::FreshRecord),
+            "machine" => Some(DrillKind::Machine),
+            "look_up" => Some(DrillKind::LookUp),
+            "" => None,
+            other => {
+                let known = "opening, fresh_record, machine, look_up";
+                c.add(format!("{path}.drill"), format!("`{other}` is not one of {known}"));
+                None
+            }
+        };
+        let date = c.need(&format!("{path}.date"), file.date);
+        let date = c.date(&format!("{path}.date"), date);
+        let passed = c.need(&format!("{path}.passed"), file.passed);
+        let note = c.text(&format!("{path}.note"), file.note);
+        if let (Some(kind), Some(date), Some(passed)) = (kind, date, passed) {
+            drills.push(Drill { kind, date, passed, note });
+        }
+    }
+    drills
 }
 
 impl DatesFile {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lists::Module;
+use crate::minutes::Minutes;
 use crate::plan::parts;
 use crate::profile::Begins;
 use crate::view::{Day, View};
@@ -137,6 +138,11 @@ fn accounts(
         Account { actions, days: days.len() as u32, shifts }
     };
     actions.into_iter().map(account).collect()
+}
+
+/// The part of a shift on the day it begins, and the part on the next.
+pub(crate) fn parts_of(view: &View<'_>, shift: usize) -> (Minutes, Minutes) {
+    parts(&view.project.shifts[shift])
 }
 
 /// Whether `actor` has a key action in the shift that begins on day `at`, before midnight or after.

@@ -10,7 +10,7 @@ use proof::{AgentId, observation};
 use crate::assessment::{EvidenceMix, MAX_DAYS, Span, Text};
 use crate::calendar::Calendar;
 use crate::grade::Grade;
-use crate::history::{AgentDay, Chain, History, SourceKey, SourceView, UseKey, local};
+use crate::history::{Action, AgentDay, Chain, History, SourceKey, SourceView, UseKey, local};
 use crate::lists::{self, Module};
 use crate::minutes::Minutes;
 use crate::plan::{DayPlan, plan};
@@ -44,6 +44,8 @@ pub(crate) struct Day {
     pub(crate) spans: Vec<Span>,
     /// Planned minutes under a window of any gateway.
     pub(crate) gateway: u32,
+    /// A gateway ran for half of the day or more, planned or not.
+    pub(crate) gateway_up: bool,
 }
 
 /// Human key actions of one account in one module, from entries of one grade and origin.
@@ -52,6 +54,10 @@ pub(crate) struct Act {
     pub(crate) module: Module,
     pub(crate) actor: [u8; 8],
     pub(crate) terminal: bool,
+    /// Creates a document.
+    pub(crate) creates: bool,
+    /// Whole days between its date and the day it was first seen.
+    pub(crate) lag: u8,
     pub(crate) count: u64,
     pub(crate) span: Span,
 }
@@ -67,6 +73,8 @@ pub(crate) struct LogCover {
     pub(crate) until: Option<i64>,
     /// Planned minutes observed, and of these the ones an accusation may stand on.
     pub(crate) days: Vec<(u32, u32)>,
+    /// Whether somebody read it on the day itself, by day of the view.
+    pub(crate) live: Vec<bool>,
 }
 
 impl<'a> View<'a> {
@@ -93,6 +101,7 @@ impl<'a> View<'a> {
                 minutes: BTreeMap::new(),
                 spans: Vec::new(),
                 gateway: 0,
+                gateway_up: false,
             })
             .collect();
         for (agent, chain) in chains() {
@@ -115,6 +124,7 @@ impl<'a> View<'a> {
                         since: view.rows.map(|(first, _)| first),
                         until: view.taken_out.map(|_| last),
                         days: days.iter().map(|day| log_minutes(chain, key, view, day)).collect(),
+                        live: days.iter().map(|day| was_read(chain, key, day.index)).collect(),
                     });
                 }
             }
@@ -164,6 +174,42 @@ impl<'a> View<'a> {
         self.days.binary_search_by(|day| day.date.cmp(&date)).ok()
     }
 
+    /// Minutes of day `at` in which any machine ran, and in which one started or stopped.
+    pub(crate) fn machines(&self, at: usize) -> (Minutes, Minutes) {
+        let mut both = (Minutes::default(), Minutes::default());
+        for day in self.agent_days(at, at) {
+            for source in day.sources.values() {
+                both = (both.0.or(&source.running), both.1.or(&source.edges));
+            }
+        }
+        both
+    }
+
+    /// Minutes of day `at` with a key action of a person, seen live.
+    pub(crate) fn live(&self, at: usize) -> Minutes {
+        let sources = self.agent_days(at, at).flat_map(|day| day.sources.values());
+        sources.fold(Minutes::default(), |live, source| live.or(&source.pace.live))
+    }
+
+    /// Whether some machine says when it runs.
+    pub(crate) fn knows_running(&self) -> bool {
+        self.chains().any(|(_, chain)| chain.sources.iter().any(|(_, view)| view.tells_running()))
+    }
+
+    /// Whether old data was brought in on day `at`, as the project declares.
+    pub(crate) fn is_import(&self, at: usize) -> bool {
+        let date = self.days[at].date;
+        self.project.imports.iter().any(|import| import.from <= date && date <= import.to)
+    }
+
+    /// Whether every log that carries `module` was read on day `at` itself, from the day before to the day after: a
+    /// record of that day could have been seen then.
+    pub(crate) fn was_watched(&self, at: usize, module: Module) -> bool {
+        let mut logs = self.logs.iter().filter(|log| log.modules.contains(&module)).peekable();
+        let around = at.saturating_sub(1)..=(at + 1).min(self.days.len() - 1);
+        logs.peek().is_some() && logs.all(|log| log.live[around.clone()].iter().all(|live| *live))
+    }
+
     /// Windows, key actions and origins of days `from..=to`, all grades.
     pub(crate) fn evidence(&self, from: usize, to: usize) -> EvidenceMix {
         let mut mix = EvidenceMix::default();
@@ -172,7 +218,7 @@ impl<'a> View<'a> {
                 *sum += windows;
             }
             for (key, tally) in &day.uses {
-                if !key.key_action || !observation::is_human(key.class) {
+                if !key.action.is_key() || !observation::is_human(key.class) {
                     continue;
                 }
                 mix.actions[key.grade.index()] += tally.count;
@@ -194,7 +240,7 @@ impl<'a> View<'a> {
                 if let Some(reason) = lists::exclusion(key.class, key.reason) {
                     let entry = excluded.entry(reason).or_default();
                     entry.0.insert(key.actor);
-                    entry.1 += if key.key_action { tally.count } else { 0 };
+                    entry.1 += if key.action.is_key() { tally.count } else { 0 };
                 }
             }
         }
@@ -218,12 +264,15 @@ impl Day {
     fn take(&mut self, agent: AgentId, of_agent: &AgentDay, declared: &BTreeSet<Module>) {
         self.spans.extend(of_agent.span(agent));
         self.gateway = self.gateway.max(self.plan.minutes.and(&of_agent.up).count());
+        self.gateway_up |= of_agent.up.count() * 2 >= crate::DAY_MINUTES as u32;
         for (key, tally) in &of_agent.uses {
             if counts(key) && declared.contains(&key.module) {
                 self.acts.push(Act {
                     module: key.module,
                     actor: key.actor,
                     terminal: key.class == ActorClass::SharedTerminal,
+                    creates: key.action == Action::Create,
+                    lag: key.lag,
                     count: tally.count,
                     span: Span { agent, first: tally.first, last: tally.last },
                 });
@@ -249,12 +298,18 @@ impl Day {
 }
 
 /// Whether a row is a person's key action that may decide.
-fn counts(key: &UseKey) -> bool {
-    key.key_action
+pub(crate) fn counts(key: &UseKey) -> bool {
+    key.action.is_key()
         && observation::is_human(key.class)
         && key.grade != Grade::D
         && key.origin != Origin::Declared
         && key.actor != [0; 8]
+}
+
+/// Whether a log answered on the day itself, in time.
+fn was_read(chain: &Chain, source: SourceKey, day: i64) -> bool {
+    let of_source = chain.days.get(&day).and_then(|day| day.sources.get(&source));
+    of_source.is_some_and(|day| !day.prompt.is_empty())
 }
 
 /// Planned minutes of a day in which a log was readable: live within three cadences, read back without a break, or
@@ -304,7 +359,7 @@ pub(crate) fn index_of(date: Date) -> i64 {
 }
 
 /// The date of a day index between 2000 and 2100.
-fn date_of(index: i64) -> Date {
+pub(crate) fn date_of(index: i64) -> Date {
     let epoch = Date::constant(1970, 1, 1);
     epoch.checked_add(jiff::Span::new().days(index)).expect("the view's range is clamped to 2000 to 2100")
 }

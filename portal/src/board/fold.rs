@@ -150,11 +150,11 @@ impl Fold {
             }
             Some(Payload::Label(label)) => {
                 self.counts.say(entry, label);
-                Content::Other
+                Content::Label(label)
             }
-            Some(Payload::Digest(_)) => {
+            Some(Payload::Digest(digest)) => {
                 self.counts.digests += 1;
-                Content::Other
+                Content::Digest(digest)
             }
             Some(Payload::Opened(_)) => {
                 self.counts.openings += 1;

@@ -63,5 +63,61 @@ pub(crate) fn by_hand(lang: Lang, id: MetricId) -> &'static str {
             "按周统计单据数，比较通知前后；若有订单旺季，以发货单佐证。",
             "Count documents by week before and after the notice; where it was a busy season, ask for the shipments.",
         ),
+        MetricId::M10 => lang.pick(
+            "按制单人和登录地址筛出实施方账号的单据，问明当时为何由其操作，请本厂人员当面重做一笔。",
+            "List documents by provider's accounts and addresses, ask why they worked then, and have the firm's own people repeat one.",
+        ),
+        MetricId::M11 => lang.pick(
+            "任选 5 张单据，比对单据日期与系统的创建时间，看相差几个工作日。",
+            "Pick five documents and compare their date with the time the system created them.",
+        ),
+        MetricId::M12 => lang.pick(
+            "任选 10 张工单，从下达到入库逐步打开，看停在哪一步。",
+            "Pick ten work orders and open each step from release to receipt: where does it stop?",
+        ),
+        MetricId::M13 => lang.pick(
+            "任选 5 张销售订单，顺着单号找计划、工单、领料、报工、入库和发货。",
+            "Pick five sales orders and follow their numbers through plan, work order, issue, report, receipt and delivery.",
+        ),
+        MetricId::M18 => lang.pick(
+            "取一周报工单，对照设备当班的开机记录。",
+            "Take one week of production reports and compare the machines' log books of the same shifts.",
+        ),
+        MetricId::M19 => lang.pick(
+            "请企业指出由设备或扫码自动产生的单据，现场触发一次，看是否即时出现。",
+            "Have a record made by a machine or a scanner triggered on the spot and see it appear at once.",
+        ),
+        MetricId::M21 => lang.pick(
+            "打开所列日期的原始记录，看同一账号的时间间隔；请本人按平常速度操作一次。",
+            "Open raw records of the days listed and look at one account's times; have that person work at the usual pace.",
+        ),
+        MetricId::M22 => lang.pick(
+            "按记录编号排序，看创建时间是否随编号增大；对不上的请说明来源。",
+            "Sort by record number and see whether creation times grow with it; ask where the others come from.",
+        ),
+        MetricId::M23 => lang.pick(
+            "在网关上打开两段相同的数据逐值核对，并请现场启停该设备。",
+            "Open both stretches on the gateway and compare them value by value, then have the machine started and stopped.",
+        ),
+        MetricId::M24 => lang.pick(
+            "对照订阅合同和逐月单据数，数出有业务的月份。",
+            "Compare the subscription with documents by month and count the months with business.",
+        ),
+        MetricId::M25 => lang.pick(
+            "请企业出示改造前的系统、账号和单据，对照本次合同清单说明新增了什么。",
+            "Ask for the system, accounts and documents from before, and what the contract adds to them.",
+        ),
+        MetricId::M26 => lang.pick(
+            "对照培训签到表，请其中 5 人当面登录并做一笔本岗位业务。",
+            "With the training's list of names, have five of them sign in and do one piece of their own work.",
+        ),
+        MetricId::M27 => lang.pick(
+            "在系统中按周查看登录用户数，与申报席位对照。",
+            "Look up the users that signed in each week and compare with the seats declared.",
+        ),
+        MetricId::M28 => lang.pick(
+            "任选两次中断，请企业说明原因和恢复经过。",
+            "Pick two interruptions and ask for cause and recovery.",
+        ),
     }
 }

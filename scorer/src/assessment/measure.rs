@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{Span, Text};
 use crate::wilson::Interval;
 
-/// A metric's id; M06 and those not listed are not computed by this version.
+/// A metric's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the ids of the metrics' table; their names are in Metric::name")]
 pub enum MetricId {
@@ -18,16 +18,30 @@ pub enum MetricId {
     M07,
     M08,
     M09,
+    M10,
+    M11,
+    M12,
+    M13,
     M14,
     M15,
     M16,
     M17,
+    M18,
+    M19,
     M20,
+    M21,
+    M22,
+    M23,
+    M24,
+    M25,
+    M26,
+    M27,
+    M28,
 }
 
 impl MetricId {
     /// All of them, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 28] = [
         Self::M01,
         Self::M02,
         Self::M03,
@@ -37,11 +51,25 @@ impl MetricId {
         Self::M07,
         Self::M08,
         Self::M09,
+        Self::M10,
+        Self::M11,
+        Self::M12,
+        Self::M13,
         Self::M14,
         Self::M15,
         Self::M16,
         Self::M17,
+        Self::M18,
+        Self::M19,
         Self::M20,
+        Self::M21,
+        Self::M22,
+        Self::M23,
+        Self::M24,
+        Self::M25,
+        Self::M26,
+        Self::M27,
+        Self::M28,
     ];
 
     /// `M01`.
@@ -56,11 +84,25 @@ impl MetricId {
             Self::M07 => "M07",
             Self::M08 => "M08",
             Self::M09 => "M09",
+            Self::M10 => "M10",
+            Self::M11 => "M11",
+            Self::M12 => "M12",
+            Self::M13 => "M13",
             Self::M14 => "M14",
             Self::M15 => "M15",
             Self::M16 => "M16",
             Self::M17 => "M17",
+            Self::M18 => "M18",
+            Self::M19 => "M19",
             Self::M20 => "M20",
+            Self::M21 => "M21",
+            Self::M22 => "M22",
+            Self::M23 => "M23",
+            Self::M24 => "M24",
+            Self::M25 => "M25",
+            Self::M26 => "M26",
+            Self::M27 => "M27",
+            Self::M28 => "M28",
         }
     }
 }
@@ -93,6 +135,10 @@ pub enum Unit {
     Date,
     /// A quotient of two rates.
     Ratio,
+    /// Hours.
+    Hours,
+    /// Months.
+    Months,
 }
 
 /// One metric with all it stands on.

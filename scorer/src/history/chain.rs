@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use proof::wire::{self, ActorClass, Origin, Outcome};
 use proof::{Cause, observation};
 
-use super::day::{AgentDay, PointDay, SourceDay, Tally, UseKey};
+use super::clock::Clock;
+use super::day::{AgentDay, MAX_LAG, SourceDay, Tally, UseKey};
+use super::said::{Changed, Rewritten, Said};
+use super::signals::PointDay;
 use super::sources::{SourceKey, Sources};
 use super::{Content, Entry, cause, each_day, grade, local};
 use crate::assessment::MAX_DAYS;
+use crate::before::Before;
 use crate::grade::Grade;
 use crate::lists::{self, Module};
 
@@ -33,6 +37,20 @@ pub(crate) struct Chain {
     modules: BTreeMap<u32, Module>,
     pub(crate) days: BTreeMap<i64, AgentDay>,
     pub(crate) gaps: Vec<GapSpan>,
+    /// Its clock's steps and starts.
+    pub(crate) clock: Clock,
+    /// Logs and tables that are not as they were read.
+    pub(crate) rewrites: Vec<Rewritten>,
+    /// Labels.
+    pub(crate) labels: Vec<Said>,
+    /// Changes of what is watched.
+    pub(crate) changes: Vec<Changed>,
+    /// Two entries stand under one sequence number: the days on which that was received.
+    pub(crate) forks: Vec<(i64, u64)>,
+    /// What was there before the gateway came.
+    pub(crate) before: Option<Before>,
+    /// The manifest in force, for telling what the next one changes.
+    manifest: Option<wire::ManifestBody>,
     /// End and sequence number of the latest window.
     end: Option<(i64, u64)>,
     logs: BTreeMap<SourceKey, LogPlace>,
@@ -77,6 +95,7 @@ impl Chain {
     pub(super) fn fold(&mut self, entry: &Entry<'_>, offset: i32) {
         if entry.outcome == Outcome::Conflict {
             self.conflicts += 1;
+            bounded(&mut self.forks, (local(entry.recv_ms, offset).0, entry.seq), MAX_SAID);
             return;
         }
         if entry.seq <= self.last_seq {
@@ -86,16 +105,36 @@ impl Chain {
         self.last_seq = entry.seq;
         match entry.content {
             Content::Window { window, use_rows } => self.window(entry, window, use_rows, offset),
-            Content::Manifest(body) => self.manifest(entry.seq, body, offset),
+            Content::Manifest(body) => self.manifest(entry, body, offset),
             Content::Outage(outage) => self.outage(entry.seq, outage),
+            Content::Digest(digest) => self.digest(entry.seq, digest, offset),
+            Content::Label(label) => {
+                if let Some(said) = Said::of(entry, label) {
+                    bounded(&mut self.labels, said, MAX_SAID);
+                }
+            }
             Content::Other => {}
         }
     }
 
-    fn manifest(&mut self, seq: u64, body: &wire::ManifestBody, offset: i32) {
+    fn manifest(&mut self, entry: &Entry<'_>, body: &wire::ManifestBody, offset: i32) {
         self.other_clock |= body.utc_offset_minutes != offset;
         self.modules = body.modules.iter().map(|module| (module.code, Module::of(&module.name))).collect();
-        self.sources.follow(body, &self.modules, seq);
+        self.sources.follow(body, &self.modules, entry.seq);
+        if let Some(before) = self.manifest.replace(body.clone()) {
+            let day = local(entry.recv_ms, offset).0;
+            for what in super::said::changes(&before, body) {
+                bounded(&mut self.changes, Changed { day, seq: entry.seq, what }, MAX_SAID);
+            }
+        }
+    }
+
+    /// The sums of a day stand on the day of the latest window, which they are of.
+    fn digest(&mut self, seq: u64, digest: &wire::Digest, offset: i32) {
+        let Some((end, _)) = self.end else { return };
+        let day = local(end.saturating_sub(1), offset).0;
+        let sums = self.days.entry(day).or_default().sums.get_or_insert_default();
+        sums.add(seq, digest);
     }
 
     /// A silence that began by a clock that was never set began with the latest window, if any.
@@ -134,7 +173,9 @@ impl Chain {
         let (start, end) = (window.start_ms, window.start_ms.saturating_add(length));
         self.windows += 1;
         let (day, minute) = local(start, offset);
+        let restarted = self.clock.follow(entry.seq, day, window);
         let today = self.days.entry(day).or_default();
+        today.boots += u32::from(restarted);
         today.seqs = Some(today.seqs.map_or((entry.seq, entry.seq), |(first, _)| (first, entry.seq)));
         today.windows[grade.index()] += 1;
         today.rows_missing += u32::from(rows.is_none() && !window.use_digest.is_empty());
@@ -153,6 +194,9 @@ impl Chain {
                 undeclared: false,
             });
         }
+        for rewrite in window.rewrites.iter().take(64) {
+            bounded(&mut self.rewrites, Rewritten::of(day, rewrite), MAX_SAID);
+        }
         if grade.decides() {
             let up = (minute, minute + (length + crate::MINUTE_MS - 1) / crate::MINUTE_MS);
             each_minute_run(day, up.0, up.1, |day, from, to| {
@@ -163,7 +207,7 @@ impl Chain {
             self.log_places(window, end, offset);
         }
         if let Some(rows) = rows {
-            self.use_rows(entry.seq, rows, grade, local(end.max(start), offset).0);
+            self.use_rows(entry.seq, rows, grade, (day, local(end.max(start), offset).0));
         }
         if start >= CLOCK_SET_MS && self.end.is_none_or(|(latest, _)| latest < end) {
             self.end = Some((end, entry.seq));
@@ -239,6 +283,7 @@ impl Chain {
                 slot.0 = slot.0.saturating_add(u16::try_from(row.expected()).unwrap_or(u16::MAX));
                 slot.1 = slot.1.saturating_add(u16::try_from(row.ok.min(row.expected())).unwrap_or(u16::MAX));
             }
+            source.wire.take(row);
             let minutes = if grade <= Grade::B { &mut source.prompt } else { &mut source.late };
             minutes.add_ten(minute, row.online());
         }
@@ -251,11 +296,23 @@ impl Chain {
             let source: &mut SourceDay = today.entry(key).or_default();
             if view.running.contains(&shape.point) {
                 source.running.add_ten(minute, shape.running);
+                source.edges.add_ten(minute, shape.edges);
             }
+            let busy = window.shapes.iter().any(|other| {
+                other.source == shape.source
+                    && other.running & 0x3ff == 0x3ff
+                    && view.running.contains(&other.point)
+            });
             let point: &mut PointDay = source.points.entry(shape.point).or_default();
             let asked = window.sources.iter().find(|row| row.source == shape.source);
-            point.ok += u64::from(asked.map_or(0, |row| shape.ok(row)));
-            point.changes += u64::from(shape.changes);
+            let ok = u64::from(asked.map_or(0, |row| shape.ok(row)));
+            point.take((minute / 10) as u8, shape, ok, busy);
+        }
+        for log in window.logs.iter().take(1_000) {
+            let Some(key) = sources.in_force(log.source) else { continue };
+            if sources.get(key).is_some_and(|view| view.is_log()) {
+                today.entry(key).or_default().pace.take(minute, log);
+            }
         }
     }
 
@@ -276,7 +333,9 @@ impl Chain {
         }
     }
 
-    fn use_rows(&mut self, seq: u64, rows: &wire::UseRows, grade: Grade, last_day: i64) {
+    /// `seen` are the days on which the window began and ended.
+    fn use_rows(&mut self, seq: u64, rows: &wire::UseRows, grade: Grade, seen: (i64, i64)) {
+        let (seen_day, last_day) = seen;
         let columns = [
             rows.source.len(),
             rows.module.len(),
@@ -299,11 +358,13 @@ impl Chain {
                 self.misdated += 1;
                 continue;
             }
-            self.use_row(seq, rows, at, grade, day);
+            let lag = u8::try_from((seen_day - day).clamp(0, i64::from(MAX_LAG))).unwrap_or(MAX_LAG);
+            self.use_row(seq, rows, at, grade, (day, lag));
         }
     }
 
-    fn use_row(&mut self, seq: u64, rows: &wire::UseRows, at: usize, grade: Grade, day: i64) {
+    fn use_row(&mut self, seq: u64, rows: &wire::UseRows, at: usize, grade: Grade, dated: (i64, u8)) {
+        let (day, lag) = dated;
         let actor = rows.actors.get(rows.actor[at] as usize);
         let class = actor.map_or(ActorClass::Unspecified, |actor| lists::actor_class(actor.class));
         let key = UseKey {
@@ -311,7 +372,8 @@ impl Chain {
             actor: actor.and_then(|actor| actor.pseudonym.as_slice().try_into().ok()).unwrap_or_default(),
             class,
             reason: actor.map_or(0, |actor| actor.reason),
-            key_action: lists::is_key(rows.action[at]),
+            action: lists::action(rows.action[at]),
+            lag,
             origin: lists::origin(rows.origin[at]),
             grade,
         };
@@ -328,17 +390,32 @@ impl Chain {
         let tally = today.uses.entry(key).or_insert(Tally { count: 0, first: seq, last: seq });
         tally.count = tally.count.saturating_add(count);
         tally.last = seq;
-        if key.key_action && key.module == Module::UNMAPPED {
+        if key.action.is_key() && key.module == Module::UNMAPPED {
             self.unmapped = self.unmapped.saturating_add(count);
         }
-        if decides && key.key_action && observation::is_human(class) {
+        if decides && key.action.is_key() && observation::is_human(class) {
             let first = i64::from(rows.first_minute[at]).min(crate::DAY_MINUTES - 1);
             let last = (first + i64::from(rows.span_minutes[at])).min(crate::DAY_MINUTES - 1);
             let minutes = today.actor_minutes.entry(key.actor).or_default();
             minutes.add(first, first + 1);
             minutes.add(last, last + 1);
+            if key.module.is_production() {
+                today.production.add(first, first + 1);
+                today.production.add(last, last + 1);
+            }
         }
     }
+}
+
+/// Things said of one chain that are kept; the oldest go first.
+const MAX_SAID: usize = 1_000;
+
+/// Adds to a list that keeps no more than `most`.
+fn bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
+    if list.len() >= most {
+        list.remove(0);
+    }
+    list.push(item);
 }
 
 /// Calls `put` for minutes `from..to` of `day`, cut at midnight.

@@ -43,6 +43,8 @@ pub(crate) struct SourceView {
     pub(crate) cadence_s: u32,
     pub(crate) modules: BTreeSet<Module>,
     pub(super) running: BTreeSet<u32>,
+    /// Signal points that measure: power, temperature, pressure. What replays and generators are told by.
+    pub(crate) measures: BTreeSet<u32>,
     /// Signal points of the manifest.
     pub(crate) signals: BTreeSet<u32>,
     /// First and last local day that a window which may decide has a row of it.
@@ -157,7 +159,14 @@ impl SourceView {
         let with_role = |role| move |point: &&wire::Point| point.role() == role;
         self.running =
             source.points.iter().filter(with_role(wire::Role::Running)).map(|point| point.index).collect();
+        let measures =
+            source.points.iter().filter(|point| point.signal && point.role() == wire::Role::Measure);
+        self.measures = measures.map(|point| point.index).collect();
         self.signals = source.points.iter().filter(|point| point.signal).map(|point| point.index).collect();
+    }
+
+    pub(crate) fn tells_running(&self) -> bool {
+        !self.running.is_empty()
     }
 
     pub(crate) fn is_log(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Metrics of use: M01 to M09 and M20.
+//! Metrics of use: M01 to M05, M07 to M09 and M20.
 
 use super::{Case, Interval, Metric, MetricId, Status, Text, Unit, UseLevel};
 use super::{accounts_green, blank, day_facts, days_between, shift_pairs, time_in_use};
@@ -12,7 +12,6 @@ pub(super) fn all(case: &Case<'_>) -> Vec<Metric> {
         operators(case),
         concentration(case),
         actions(case),
-        anchor(case),
         first_use(case),
         time(case),
         modules(case),
@@ -121,11 +120,8 @@ fn actions(case: &Case<'_>) -> Metric {
     );
     let mut metric =
         blank(case, MetricId::M05, Text::new("关键业务动作数", "key actions"), formula, Unit::Count).remark(
-            format!("每工作日 {:.1} 次；无业务量锚，次数本身不作判断", usage.per_day()),
-            format!(
-                "{:.1} a working day; no business anchor: the count alone decides nothing",
-                usage.per_day()
-            ),
+            format!("每工作日 {:.1} 次；次数本身不作判断", usage.per_day()),
+            format!("{:.1} a working day; the count alone decides nothing", usage.per_day()),
         );
     metric.value = Some(usage.key_actions as f64);
     metric.shown = usage.key_actions.to_string();
@@ -136,13 +132,6 @@ fn actions(case: &Case<'_>) -> Metric {
     metric.days =
         day_facts(case, |at| !case.view.days[at].acts.is_empty(), |at| case.view.days[at].actions(None));
     metric
-}
-
-fn anchor(case: &Case<'_>) -> Metric {
-    let formula =
-        Text::new("系统内单据 ÷ 同期业务量锚", "documents in the system / business anchor of the same time");
-    blank(case, MetricId::M06, Text::new("业务量覆盖率", "business coverage"), formula, Unit::Percent)
-        .remark("无业务量锚", "no business anchor")
 }
 
 fn first_use(case: &Case<'_>) -> Metric {
@@ -228,7 +217,7 @@ fn time(case: &Case<'_>) -> Metric {
     }
 }
 
-fn modules(case: &Case<'_>) -> Metric {
+pub(crate) fn modules(case: &Case<'_>) -> Metric {
     let used = case.modules.iter().filter(|module| module.level >= UseLevel::U2).count() as u64;
     let formula = Text::new(
         "达到 U2 及以上的申报模块 ÷ 申报模块",

@@ -89,6 +89,11 @@ pub(crate) fn project() -> Project {
         shifts: vec![Shift { name: "白班".to_owned(), from: 480, to: 1_080, week: Week::FIVE }],
         week: Week::FIVE,
         stops: Vec::new(),
+        imports: Vec::new(),
+        anchors: Vec::new(),
+        trainings: Vec::new(),
+        subscription: None,
+        drills: Vec::new(),
         dates: Dates {
             contract: date("2025-01-06"),
             completion: FIRST,

@@ -1,0 +1,250 @@
+//! What machines' signals look like over a period: dead registers, generators, and days that are nearly another's.
+//!
+//! Only measured values are looked at (role *measure*), and only while the machine ran where the manifest has a running
+//! point: set points, counters and machines at rest repeat honestly.
+
+use rustfft::FftPlanner;
+use rustfft::num_complex::Complex;
+
+use crate::history::{Chain, PointDay, SLOTS, SourceKey, SourceView, Texture, UNKNOWN};
+use crate::minutes::Minutes;
+use crate::view::View;
+
+/// One measured signal over days of a view.
+#[derive(Debug, Clone)]
+pub(crate) struct Signal {
+    /// Index in its gateway's manifest.
+    pub(crate) source: u32,
+    pub(crate) point: u32,
+    /// Windows in which its machine ran throughout, and of these such in which it had not moved for half an hour: D10.
+    pub(crate) busy: (u64, u64),
+    /// Days on which it moved while its machine ran.
+    pub(crate) active_days: usize,
+    /// D12: median over days of the best step correlation with another day, -1 to 1; `None` below ten days.
+    pub(crate) near: Option<f64>,
+    /// D13: strongest spectral line among periods up to 400 minutes, share of all of them.
+    pub(crate) tone: Option<f64>,
+    /// D14: how much its texture varies from window to window; small for a generator.
+    pub(crate) variety: Option<f64>,
+    /// Its texture.
+    pub(crate) texture: Texture,
+}
+
+impl Signal {
+    /// Source and point, as a chart names it: the manifest's names do not leave the factory.
+    pub(crate) fn label(&self) -> String {
+        format!("#{}.{}", self.source, self.point)
+    }
+}
+
+/// Days needed for D12 and D13.
+const DAYS: usize = 10;
+
+/// Windows needed for D14.
+const WINDOWS: u32 = 200;
+
+/// All measured signals of the project's gateways over days `from..=to`.
+pub(crate) fn signals(view: &View<'_>, from: usize, to: usize) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut planner = FftPlanner::new();
+    for (_, chain) in view.chains() {
+        for (key, source) in chain.sources.iter().filter(|(_, source)| !source.is_log()) {
+            for point in &source.measures {
+                signals.push(signal(view, chain, (key, source), *point, (from, to), &mut planner));
+            }
+        }
+    }
+    signals
+}
+
+fn signal(
+    view: &View<'_>,
+    chain: &Chain,
+    (key, source): (SourceKey, &SourceView),
+    point: u32,
+    (from, to): (usize, usize),
+    planner: &mut FftPlanner<f32>,
+) -> Signal {
+    let mut signal = Signal {
+        source: source.index,
+        point,
+        busy: (0, 0),
+        active_days: 0,
+        near: None,
+        tone: None,
+        variety: None,
+        texture: Texture::default(),
+    };
+    let mut days: Vec<Levels> = Vec::new();
+    let mut series = Vec::with_capacity((to - from + 1) * SLOTS);
+    for day in &view.days[from..=to] {
+        let of_source = chain.days.get(&day.index).and_then(|day| day.sources.get(&key));
+        let of_point = of_source.and_then(|of| of.points.get(&point));
+        if let Some(of_point) = of_point {
+            signal.busy.0 += u64::from(of_point.busy);
+            signal.busy.1 += u64::from(of_point.still);
+            signal.texture.add(&of_point.texture);
+        }
+        let runs = of_source.filter(|_| source.tells_running()).map(|of| of.running);
+        let levels = of_point.map_or([None; SLOTS], |of| levels(of, runs.as_ref()));
+        series.extend_from_slice(&levels);
+        if moved(&levels) {
+            days.push(levels);
+        }
+    }
+    signal.active_days = days.len();
+    if days.len() >= DAYS {
+        signal.near = near(&days);
+        signal.tone = tone(&series, planner);
+    }
+    signal.variety = variety(&signal.texture);
+    signal
+}
+
+/// Mean levels of a day's slots; `None` outside of work.
+type Levels = [Option<f32>; SLOTS];
+
+fn levels(day: &PointDay, runs: Option<&Minutes>) -> Levels {
+    let Some(levels) = &day.levels else { return [None; SLOTS] };
+    std::array::from_fn(|slot| {
+        let busy = runs.is_none_or(|runs| (0..10).all(|minute| runs.has(slot as i64 * 10 + minute)));
+        (levels[slot] != UNKNOWN && busy).then_some(f32::from(levels[slot]))
+    })
+}
+
+/// A day that says something: four hours of work or more, with levels that differ.
+fn moved(levels: &Levels) -> bool {
+    let known: Vec<f32> = levels.iter().flatten().copied().collect();
+    let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
+    known.len() >= 24 && known.iter().any(|level| (level - mean).abs() >= 2.0)
+}
+
+/// Days compared with each other at most; more are thinned out evenly.
+const COMPARED: usize = 40;
+
+/// D12: for each day the best correlation of its steps with any other day's, half an hour of shift allowed, and of these
+/// the median.
+fn near(days: &[Levels]) -> Option<f64> {
+    let every = days.len().div_ceil(COMPARED).max(1);
+    let steps: Vec<Levels> = days.iter().step_by(every).map(steps).collect();
+    let mut best: Vec<f64> = Vec::new();
+    for (at, one) in steps.iter().enumerate() {
+        let others = steps.iter().enumerate().filter(|(other, _)| *other != at);
+        let values =
+            others.flat_map(|(_, other)| (-1..=1).filter_map(move |lag| correlation(one, other, lag)));
+        best.extend(
+            values.fold(None, |best: Option<f64>, value| Some(best.map_or(value, |best| best.max(value)))),
+        );
+    }
+    best.sort_unstable_by(f64::total_cmp);
+    best.get(best.len() / 2).copied()
+}
+
+fn steps(levels: &Levels) -> Levels {
+    std::array::from_fn(|slot| {
+        let before = slot.checked_sub(1).and_then(|before| levels[before]);
+        Some(levels[slot]? - before?)
+    })
+}
+
+/// Pearson's correlation of two days' steps, the other moved by `lag` slots; `None` below 24 common steps or where one
+/// does not move.
+fn correlation(one: &Levels, other: &Levels, lag: i64) -> Option<f64> {
+    let (mut n, mut sums, mut squares, mut product) = (0.0_f64, (0.0, 0.0), (0.0, 0.0), 0.0);
+    for (slot, x) in one.iter().enumerate() {
+        let beside =
+            usize::try_from(slot as i64 + lag).ok().and_then(|slot| other.get(slot).copied().flatten());
+        let Some((x, y)) = x.zip(beside) else { continue };
+        let (x, y) = (f64::from(x), f64::from(y));
+        n += 1.0;
+        sums = (sums.0 + x, sums.1 + y);
+        squares = (squares.0 + x * x, squares.1 + y * y);
+        product += x * y;
+    }
+    let spread = |sum: f64, square: f64| square - sum * sum / n;
+    let (x, y) = (spread(sums.0, squares.0), spread(sums.1, squares.1));
+    (n >= 24.0 && x > n * 0.25 && y > n * 0.25).then(|| (product - sums.0 * sums.1 / n) / (x * y).sqrt())
+}
+
+/// D13: the power of the strongest line, with its neighbours, among periods of 20 to 400 minutes, as a share of all of
+/// them. What is not known is the mean.
+fn tone(series: &[Option<f32>], planner: &mut FftPlanner<f32>) -> Option<f64> {
+    let known: Vec<f32> = series.iter().flatten().copied().collect();
+    let mean = known.iter().sum::<f32>() / known.len().max(1) as f32;
+    let length = series.len().next_power_of_two();
+    let mut buffer = vec![Complex::new(0.0, 0.0); length];
+    for (at, level) in buffer.iter_mut().zip(series) {
+        at.re = level.map_or(0.0, |level| level - mean);
+    }
+    planner.plan_fft_forward(length).process(&mut buffer);
+    let slowest = length / 40;
+    let power: Vec<f64> =
+        buffer.get(slowest..length / 2)?.iter().map(|line| f64::from(line.norm_sqr())).collect();
+    let all: f64 = power.iter().sum();
+    let line = power.windows(5).map(|around| around.iter().sum::<f64>()).fold(0.0, f64::max);
+    (all > 0.0).then(|| line / all)
+}
+
+/// D14: how much entropy, noise and smoothness vary between windows, each against its usual size, the largest of the
+/// three. A machine under work changes; a formula does not.
+fn variety(texture: &Texture) -> Option<f64> {
+    if texture.windows < WINDOWS {
+        return None;
+    }
+    let n = f64::from(texture.windows);
+    let spread = |sum: f64, square: f64| ((square - sum * sum / n).max(0.0) / n).sqrt();
+    let noise = spread(texture.noise.0 as f64, texture.noise.1 as f64) / 250.0;
+    let entropy = spread(texture.entropy.0 as f64, texture.entropy.1 as f64) / 1_000.0;
+    let smooth = spread(texture.autocorr.0 as f64, texture.autocorr.1 as f64) / 500.0;
+    Some(noise.max(entropy).max(smooth))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: &mut u64) -> f32 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 40) as f32 / (1_u64 << 24) as f32
+    }
+
+    fn day(mut level: impl FnMut(usize) -> f32) -> Levels {
+        std::array::from_fn(|slot| (48..108).contains(&slot).then(|| level(slot)))
+    }
+
+    #[test]
+    fn a_day_played_again_with_noise_and_a_shift_is_near_and_honest_days_are_not() {
+        let mut seed = 3;
+        let mut walk = 70.0;
+        let mut honest = || {
+            day(|_| {
+                walk = (walk + (noise(&mut seed) - 0.5) * 30.0).clamp(20.0, 130.0);
+                walk
+            })
+        };
+        let days: Vec<Levels> = (0..20).map(|_| honest()).collect();
+        assert!(near(&days).unwrap() < 0.6, "{:?}", near(&days));
+        let mut seed = 9;
+        let first = days[0];
+        let replayed: Vec<Levels> = (0..20)
+            .map(|at| {
+                let shift = at % 2;
+                std::array::from_fn(|slot| {
+                    let level = first.get(slot + shift).copied().flatten();
+                    level.map(|level| level + (noise(&mut seed) - 0.5) * 4.0)
+                })
+            })
+            .collect();
+        assert!(near(&replayed).unwrap() > 0.85, "{:?}", near(&replayed));
+    }
+
+    #[test]
+    fn a_sine_is_one_line_and_noise_is_none() {
+        let mut planner = FftPlanner::new();
+        let sine: Vec<_> = (0..4_000).map(|at| Some(70.0 + 50.0 * (at as f32 * 0.4).sin())).collect();
+        assert!(tone(&sine, &mut planner).unwrap() > 0.9);
+        let mut seed = 5;
+        let mixed: Vec<_> = (0..4_000).map(|_| Some(noise(&mut seed) * 140.0)).collect();
+        assert!(tone(&mixed, &mut planner).unwrap() < 0.2);
+    }
+}
