@@ -202,20 +202,22 @@ impl DaySums {
             self.is_cut |= row.is_cut;
             match row.code() {
                 DigestCode::TimeOrder => {
-                    self.order.0 = self.order.0.saturating_add(row.numerator);
-                    self.order.1 = self.order.1.saturating_add(row.denominator);
+                    add_each(&mut [&mut self.order.0, &mut self.order.1], &[row.numerator, row.denominator]);
                 }
-                DigestCode::DocumentSteps => add_each(&mut self.steps, &row.histogram),
-                DigestCode::DocumentHands => add_each(&mut self.hands, &row.histogram),
+                DigestCode::DocumentSteps => add_each(&mut self.steps.each_mut(), &row.histogram),
+                DigestCode::DocumentHands => add_each(&mut self.hands.each_mut(), &row.histogram),
                 DigestCode::Unspecified => {}
             }
         }
     }
 }
 
-fn add_each(sums: &mut [u64], counts: &[u64]) {
+/// Most that one day's sums may claim of anything: sums over years of such days stay far from the end of 64 bits.
+const MOST_A_DAY: u64 = 1 << 40;
+
+fn add_each(sums: &mut [&mut u64], counts: &[u64]) {
     for (sum, count) in sums.iter_mut().zip(counts) {
-        *sum = sum.saturating_add(*count);
+        **sum = sum.saturating_add(*count).min(MOST_A_DAY);
     }
 }
 
@@ -230,5 +232,29 @@ impl AgentDay {
     /// The entries of the day's windows.
     pub(crate) fn span(&self, agent: proof::AgentId) -> Option<Span> {
         self.seqs.map(|(first, last)| Span { agent, first, last })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_claims_no_more_than_can_be_added_up() {
+        let row = |code: DigestCode| wire::DigestRow {
+            code: code.into(),
+            numerator: u64::MAX,
+            denominator: u64::MAX,
+            histogram: vec![u64::MAX; 9],
+            ..Default::default()
+        };
+        let rows =
+            vec![row(DigestCode::TimeOrder), row(DigestCode::DocumentSteps), row(DigestCode::DocumentHands)];
+        let digest = wire::Digest { rows, ..Default::default() };
+        let mut sums = DaySums::default();
+        sums.add(7, &digest);
+        sums.add(9, &digest);
+        assert_eq!((sums.order.1, sums.entries), (MOST_A_DAY, (7, 9)));
+        assert_eq!(sums.steps.iter().chain(&sums.hands).sum::<u64>(), 9 * MOST_A_DAY);
     }
 }
