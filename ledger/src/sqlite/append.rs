@@ -40,12 +40,15 @@ impl Sqlite {
         record: impl FnOnce(&Transaction<'_>, &mut Growth<'_>) -> Result<Option<R>, LedgerError>,
         answer: impl FnOnce(R, &Growth<'_>, &str, &Reader) -> Result<T, LedgerError>,
     ) -> Result<Option<T>, LedgerError> {
-        self.follow_other_writers()?;
-        let mut growth = self.tree.grow();
         let connection = &self.reader.connection;
         let doing = "begin a batch";
         let transaction =
             Transaction::new_unchecked(connection, TransactionBehavior::Immediate).doing(doing)?;
+        // Another program may have appended. Asked only now: from here on nobody else can.
+        if self.reader.checkpoint_size()? != self.tree.size() {
+            self.tree = load_tree(&self.reader, &self.key)?;
+        }
+        let mut growth = self.tree.grow();
         let Some(recorded) = record(&transaction, &mut growth)? else { return Ok(None) };
         store_hashes(&transaction, &growth)?;
         let root = growth.root().map_err(bad_math)?;
@@ -68,14 +71,6 @@ impl Sqlite {
         let grown = growth.grown().map_err(bad_math)?;
         self.tree = grown;
         Ok(Some(answer))
-    }
-
-    /// Loads the tree again when another process has appended.
-    fn follow_other_writers(&mut self) -> Result<(), LedgerError> {
-        if self.reader.checkpoint_size()? != self.tree.size() {
-            self.tree = load_tree(&self.reader, &self.key)?;
-        }
-        Ok(())
     }
 }
 

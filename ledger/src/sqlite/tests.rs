@@ -125,6 +125,26 @@ fn what_was_receipted_is_there_after_reopening_at_every_step() {
 }
 
 #[test]
+fn two_programs_that_write_at_the_same_moment_lose_nothing_and_neither_fails() {
+    const EACH: u64 = 150;
+    let place = Place::new();
+    drop(enrolled(&place));
+    let start = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for salt in [1, 2] {
+            let (mut ledger, start) = (place.open(), &start);
+            scope.spawn(move || {
+                start.wait();
+                for seq in 1..=EACH {
+                    ledger.append(&[entry(seq, salt)], NOW).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(place.open().read().checkpoint().unwrap().size, 1 + 2 * EACH);
+}
+
+#[test]
 fn a_batch_that_failed_leaves_nothing() {
     let place = Place::new();
     let mut ledger = enrolled(&place);
