@@ -258,12 +258,13 @@ fn provider(case: &Case<'_>) -> Option<Flag> {
     })
 }
 
-/// R5.
+/// R5. Where no declared module is used, that is the headline's to say: what the platform can do is then not seen.
 fn shallow(case: &Case<'_>) -> Option<Flag> {
     let metric = crate::metric::module_coverage(case);
     let seen = case.modules.iter().all(|module| module.in_view && module.level != UseLevel::U0);
     let below = matches!(metric.status, Status::Amber | Status::Red);
-    if !below || !seen {
+    let one_used = case.modules.iter().any(|module| module.level >= UseLevel::U2);
+    if !below || !seen || !one_used {
         return None;
     }
     let unused: Vec<_> = case.modules.iter().filter(|module| module.level <= UseLevel::U1).collect();

@@ -1,8 +1,9 @@
 //! The desk simulation of the draft rules, case by case, through real windows and use rows.
 
 use scorer::assessment::{Headline, MetricId, UseLevel};
+use scorer::project::DeclaredModule;
 
-use crate::plant::run;
+use crate::plant::{MODULES, run};
 
 const RUNS: u64 = 100;
 
@@ -76,7 +77,17 @@ fn shelfware_is_built_and_not_used() {
     assert_eq!((rates.levels[2] + rates.levels[3], rates.flagged), (0, 0));
     let never = run(1, 2, |_| 0.0).judge();
     let flags: Vec<_> = never.flags.iter().map(|flag| flag.code).collect();
-    assert_eq!((never.level, flags), (UseLevel::U1, vec!["R5"]), "no module is used, and that is all");
+    assert_eq!((never.level, flags), (UseLevel::U1, vec![]), "no module is used, and that is all");
+}
+
+#[test]
+fn a_platform_is_called_incomplete_where_one_of_two_modules_is_used() {
+    let mut plant = run(3, 4, |_| 20.0);
+    let second = DeclaredModule { code: MODULES[1].to_owned(), zh: "工单".to_owned(), star: false };
+    plant.project.modules.push(second);
+    let verdict = plant.judge();
+    let flags: Vec<_> = verdict.flags.iter().map(|flag| flag.code).collect();
+    assert_eq!(flags, vec!["R5"], "{}", verdict.level.code());
 }
 
 #[test]
