@@ -93,7 +93,10 @@ impl Demo {
         let mut factories = Vec::new();
         for (firm, token) in firms.into_iter().zip(tokens) {
             progress.say(&format!("starting {} {}", firm.id, firm.name));
-            factories.push(Factory::start(firm, &folder, &clock, &city, &token).await?);
+            match Factory::start(firm, &folder, &clock, &city, &token).await {
+                Ok(factory) => factories.push(factory),
+                Err(error) => return Err(city.blame(error).await),
+            }
         }
         clock.start();
         let end = clock.end_at(end_ms);

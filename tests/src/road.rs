@@ -180,6 +180,14 @@ impl City {
         self.stop.cancel();
         self.task.finish(GRACE).await
     }
+
+    /// What went wrong with somebody who needs this server: where it had failed itself, that as well.
+    pub async fn blame(self, error: anyhow::Error) -> anyhow::Error {
+        match self.stop().await {
+            Ok(()) => error,
+            Err(own) => error.context(format!("the server had failed: {own:#}")),
+        }
+    }
 }
 
 /// Writes `agent.toml` into `folder`; `manifest.toml` is expected beside it.
