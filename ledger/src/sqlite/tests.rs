@@ -132,10 +132,14 @@ fn two_programs_that_write_at_the_same_moment_lose_nothing_and_neither_fails() {
     let start = std::sync::Barrier::new(2);
     std::thread::scope(|scope| {
         for salt in [1, 2] {
-            let (mut ledger, start) = (place.open(), &start);
+            let (mut ledger, start, place) = (place.open(), &start, &place);
             scope.spawn(move || {
                 start.wait();
                 for seq in 1..=EACH {
+                    // As a command does.
+                    if salt == 2 {
+                        ledger = place.open();
+                    }
                     ledger.append(&[entry(seq, salt)], NOW).unwrap();
                 }
             });
