@@ -43,6 +43,8 @@ pub struct Windows {
     open: Option<Open>,
     /// Leaves are kept as they come, to be opened.
     keeps: bool,
+    /// Leaves are made and committed to: always but in made-up factories.
+    commits: bool,
 }
 
 /// What a point is remembered by from one window to the next.
@@ -68,6 +70,7 @@ struct Open {
     gaps: Vec<wire::Gap>,
     rewrites: Vec<wire::Rewrite>,
     range_leaves: usize,
+    commits: bool,
 }
 
 /// A leaf that came: where it will stand, and its hash. The leaf itself is kept in no memory: ten minutes of a large
@@ -132,7 +135,23 @@ impl Windows {
     /// Windows of a gateway that watches what the manifest `body` says. `build` names the program.
     pub fn new(body: wire::ManifestBody, build: [u8; 8], key: PseudonymKey) -> Self {
         let manifest = crate::payload::manifest_hash(&body.encode_to_vec());
-        Self { body, manifest, build, key, memory: Memory::default(), open: None, keeps: false }
+        Self {
+            body,
+            manifest,
+            build,
+            key,
+            memory: Memory::default(),
+            open: None,
+            keeps: false,
+            commits: true,
+        }
+    }
+
+    /// Windows that say the same and commit to nothing: no leaf is made, and the root is that of none. No gateway makes
+    /// them.
+    #[cfg(feature = "uncommitted")]
+    pub fn uncommitted(body: wire::ManifestBody, build: [u8; 8], key: PseudonymKey) -> Self {
+        Self { commits: false, ..Self::new(body, build, key) }
     }
 
     /// The long-run ranges, to be kept over a restart: (source, point) and its range.
@@ -165,6 +184,7 @@ impl Windows {
             gaps: Vec::new(),
             rewrites: Vec::new(),
             range_leaves: 0,
+            commits: self.commits,
         };
         open.kept = self.keeps.then(Vec::new);
         for ((source, point), range) in &self.memory.ranges {
@@ -328,6 +348,9 @@ impl Open {
     }
 
     fn came(&mut self, leaf: &wire::Leaf) {
+        if !self.commits {
+            return;
+        }
         let arrival = u32::try_from(self.leaves.len()).expect("a window has fewer than 2^32 leaves");
         let blind = self.secret.leaf_blind(arrival);
         self.leaves.push(Came { dt_ms: leaf.dt_ms, source: leaf.source, hash: leaf_hash(leaf, &blind) });

@@ -103,6 +103,9 @@ impl Open {
     }
 
     fn leaf(&mut self, observation: &Observation, record: &Record, actor: u32) {
+        if !self.commits {
+            return;
+        }
         let commit = |(at, bytes): (u16, &Vec<u8>)| {
             self.secret.field_commitment(observation.source, record.position, at, bytes).to_vec()
         };
