@@ -22,7 +22,7 @@ pub(crate) const DAYS: usize = 8;
 /// How well actions and machines go together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Coupling {
-    /// Minutes with a live action of a person, on days with any start or stop of a machine.
+    /// Minutes with an action of a person, on days with any start or stop of a machine.
     pub(crate) events: u64,
     /// Days with both.
     pub(crate) days: usize,
@@ -37,7 +37,7 @@ impl Coupling {
     pub(crate) fn of(view: &View<'_>, from: usize, to: usize) -> Self {
         let mut pairs: Vec<(Minutes, Minutes)> = Vec::new();
         for at in (from..=to).filter(|at| view.days[*at].plan.working && !view.is_import(*at)) {
-            let (live, edges) = (view.live(at), view.machines(at).1);
+            let (live, edges) = (view.acted(at), view.machines(at).1);
             if !live.is_empty() && !edges.is_empty() {
                 pairs.push((live, edges));
             }

@@ -11,17 +11,11 @@ use crate::judge::Case;
 use crate::metric::days_of;
 use crate::rules::{Family, Finding, Outcome};
 
-/// R1 and R2 are accusations: they are raised once their rates on honest factories have been measured. Until then their
-/// reasons stand among the findings, as questions.
-const ACCUSES: bool = false;
-
 /// Raised flags, R1 first.
 pub(crate) fn all(case: &Case<'_>, findings: &[Finding]) -> Vec<Flag> {
     let mut flags = Vec::new();
-    if ACCUSES {
-        flags.extend(old_wine(case, findings));
-        flags.extend(fabrication(case, findings));
-    }
+    flags.extend(old_wine(case, findings));
+    flags.extend(fabrication(case, findings));
     flags.extend(burst_flag(case));
     flags.extend(provider(case));
     flags.extend(shallow(case));
@@ -103,6 +97,10 @@ fn old_wine(case: &Case<'_>, findings: &[Finding]) -> Option<Flag> {
         modules.filter(|module| module.level != UseLevel::U0)
     };
     let (new, old) = (judged(false).count(), judged(true).count());
+    // Something that was not there before is used: that is what the money was for.
+    if judged(false).any(|module| module.level >= UseLevel::U2) {
+        return None;
+    }
     let new_dead = new > 0 && judged(false).all(|module| module.level == UseLevel::U1);
     let old_live = old > 0 && judged(true).any(|module| module.level == UseLevel::U3);
     if new_dead && old_live {
@@ -135,7 +133,9 @@ fn fabrication(case: &Case<'_>, findings: &[Finding]) -> Option<Flag> {
     for finding in findings {
         let weight = match (finding.id, finding.outcome) {
             (_, Outcome::NotComputable | Outcome::Clear) => 0,
-            ("D11" | "D12" | "D13" | "D14" | "D27", Outcome::AskStrongly) => 2,
+            ("D11" | "D12" | "D13" | "D14" | "D27" | "D33", Outcome::AskStrongly) => 2,
+            // A date alone, without a time of day, is how papers are dated, not how records are forged.
+            ("D24", _) if case.records.dateless * 2 > case.records.late.0 => 1,
             ("D24", _) => 2,
             ("D01" | "D05" | "D10" | "D17" | "D30" | "D31" | "D34", _) => 1,
             _ => 0,
@@ -144,6 +144,7 @@ fn fabrication(case: &Case<'_>, findings: &[Finding]) -> Option<Flag> {
             reasons.push(of_finding(finding, weight));
         }
     }
+    reasons.extend(set_back(case));
     reasons.extend(order(case));
     reasons.extend(rewritten(case));
     reasons.extend(script(case));
@@ -167,12 +168,33 @@ fn fabrication(case: &Case<'_>, findings: &[Finding]) -> Option<Flag> {
     })
 }
 
+/// Actions that bear the time of a gateway's clock that had been set back.
+fn set_back(case: &Case<'_>) -> Option<Reason> {
+    let (first, last) = (case.view.days[case.from].index, case.view.days[case.to].index);
+    let all = case.view.chains().flat_map(|(_, chain)| chain.clock.set_back.iter());
+    let within: Vec<_> = all.filter(|one| (first..=last).contains(&one.received)).collect();
+    let count: u64 = within.iter().map(|one| one.count).sum();
+    (count >= 10).then(|| {
+        reason(
+            Family::Human,
+            2,
+            None,
+            Text::new(
+                format!("网关时钟被拨回期间有 {count} 次关键业务动作，记录时间与被拨回的时钟一致"),
+                format!("{count} key actions came while the gateway's clock stood back, and bear that clock's time"),
+            ),
+            days_of(case, within.iter().map(|one| one.received)),
+        )
+    })
+}
+
 /// M22 red: records stand in an order that is not that of their times.
 fn order(case: &Case<'_>) -> Option<Reason> {
     let (part, all) = case.records.order;
     let share = ratio(part, all) * 100.0;
     let limit = case.view.profile.threshold(MetricId::M22).map_or(1.0, |threshold| threshold.amber);
-    (all >= 200 && share > limit).then(|| {
+    let dateless = case.records.dateless * 2 > part;
+    (all >= 50 && share > limit && !dateless).then(|| {
         reason(
             Family::Integrity,
             1,

@@ -8,6 +8,7 @@ use crate::assessment::{
 };
 use crate::calendar::Calendar;
 use crate::coupling::{self, Coupling};
+use crate::cross::Cross;
 use crate::device::{self, Device};
 use crate::history::{History, local};
 use crate::lists::Module;
@@ -47,6 +48,8 @@ pub(crate) struct Case<'a> {
     pub(crate) carried: CarriedOver,
     /// M06.
     pub(crate) volume: Option<Volume>,
+    /// The firm beside the others of its ledger, where they were compared.
+    pub(crate) cross: Option<&'a Cross>,
 }
 
 /// Judges one firm as of a moment (Unix ms). W ends with the acceptance visit, or with the last whole day before the
@@ -58,7 +61,19 @@ pub fn assess(
     history: &History,
     as_of_ms: i64,
 ) -> Assessment {
-    let case = Case::new(project, profile, calendar, history, as_of_ms);
+    assess_among(project, profile, calendar, history, as_of_ms, None)
+}
+
+/// The same for a firm that was compared with the others of its ledger.
+pub fn assess_among(
+    project: &Project,
+    profile: &Profile,
+    calendar: &Calendar,
+    history: &History,
+    as_of_ms: i64,
+    cross: Option<&Cross>,
+) -> Assessment {
+    let case = Case::new(project, profile, calendar, history, as_of_ms).among(cross);
     let (level, level_because) = case.firm_level();
     let metrics = metric::all(&case);
     let findings = rules::look(&case);
@@ -146,7 +161,12 @@ impl<'a> Case<'a> {
             signals,
             carried,
             volume,
+            cross: None,
         }
+    }
+
+    fn among(self, cross: Option<&'a Cross>) -> Self {
+        Self { cross, ..self }
     }
 
     /// The level of the system as a whole, and why.

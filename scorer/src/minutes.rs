@@ -44,6 +44,11 @@ impl Minutes {
             && self.0[(minute / 64) as usize] & (1 << (minute % 64)) != 0
     }
 
+    /// Its bits.
+    pub(crate) const fn words(&self) -> [u64; WORDS] {
+        self.0
+    }
+
     /// How many minutes.
     pub(crate) fn count(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()

@@ -19,6 +19,8 @@ pub(crate) struct Records {
     pub(crate) provider: (u64, u64),
     /// M11: key actions first seen more than three working days after their date, of those whose day was watched.
     pub(crate) late: (u64, u64),
+    /// Key actions that were read back with a date and no time of day.
+    pub(crate) dateless: u64,
     /// M12: documents by classes of key action on them.
     pub(crate) steps: [u64; 5],
     /// M13: documents by accounts on them.
@@ -70,6 +72,7 @@ impl Records {
                     }
                 }
                 if !view.is_import(at) {
+                    records.dateless = records.dateless.saturating_add(of_agent.dateless);
                     records.day(of_agent);
                 }
             }

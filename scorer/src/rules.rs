@@ -260,6 +260,17 @@ impl Rule {
     }
 }
 
+/// What odd signals among `all` make a rule come to: a question where they are most of them, and more where their
+/// machines are moreover run as nobody runs one.
+fn of_signals(odd: &[&crate::signals::Signal], all: usize) -> Outcome {
+    let unattended = odd.iter().filter(|signal| signal.unattended).count();
+    match odd.len() * 2 > all {
+        true if unattended * 2 > all => Outcome::AskStrongly,
+        true => Outcome::Ask,
+        false => Outcome::Clear,
+    }
+}
+
 /// What drills of some kind came to. One that failed is a proven mismatch unless it was repeated and passed.
 fn drills(case: &Case<'_>, wanted: impl Fn(&crate::project::Drill) -> bool, zh: &str, en: &str) -> Look {
     let held: Vec<_> = case.view.project.drills.iter().filter(|drill| wanted(drill)).collect();

@@ -26,8 +26,16 @@ pub(crate) struct Signal {
     pub(crate) tone: Option<f64>,
     /// D14: how much its texture varies from window to window; small for a generator.
     pub(crate) variety: Option<f64>,
+    /// D14: how much of a window's mean level is the one before it, -1 to 1; chance around a constant remembers nothing.
+    pub(crate) memory: Option<f64>,
     /// Its texture.
     pub(crate) texture: Texture,
+    /// D12: its machine starts and stops at nearly the same minutes as on another day: over days, the median of the
+    /// largest share of starts and stops that another day has too, a quarter of an hour of shift allowed. `None` below
+    /// ten days with four of them, and where no signal of the machine is nearly another day's.
+    pub(crate) retraced: Option<f64>,
+    /// Its machine runs as nobody's does: it never stops, or starts and stops at the same minutes every day.
+    pub(crate) unattended: bool,
 }
 
 impl Signal {
@@ -36,6 +44,9 @@ impl Signal {
         format!("#{}.{}", self.source, self.point)
     }
 }
+
+/// D12: beyond this correlation a day is nearly another.
+pub(crate) const NEAR: f64 = 0.8;
 
 /// Days needed for D12 and D13.
 const DAYS: usize = 10;
@@ -49,8 +60,18 @@ pub(crate) fn signals(view: &View<'_>, from: usize, to: usize) -> Vec<Signal> {
     let mut planner = FftPlanner::new();
     for (_, chain) in view.chains() {
         for (key, source) in chain.sources.iter().filter(|(_, source)| !source.is_log()) {
+            let edges = edges(view, chain, (key, source), (from, to));
+            let unattended = unattended(&edges);
+            let first = signals.len();
             for point in &source.measures {
-                signals.push(signal(view, chain, (key, source), *point, (from, to), &mut planner));
+                let signal = signal(view, chain, (key, source), *point, (from, to), &mut planner);
+                signals.push(Signal { unattended, ..signal });
+            }
+            let of_source = &mut signals[first..];
+            // Comparing every day's minutes with every other's takes its time, and says something only of such.
+            if of_source.iter().any(|signal| signal.near.is_some_and(|near| near > NEAR)) {
+                let retraced = retraced(&edges);
+                of_source.iter_mut().for_each(|signal| signal.retraced = retraced);
             }
         }
     }
@@ -73,7 +94,10 @@ fn signal(
         near: None,
         tone: None,
         variety: None,
+        memory: None,
         texture: Texture::default(),
+        retraced: None,
+        unattended: false,
     };
     let mut days: Vec<Levels> = Vec::new();
     let mut series = Vec::with_capacity((to - from + 1) * SLOTS);
@@ -96,6 +120,7 @@ fn signal(
     if days.len() >= DAYS {
         signal.near = near(&days);
         signal.tone = tone(&series, planner);
+        signal.memory = memory(&series);
     }
     signal.variety = variety(&signal.texture);
     signal
@@ -183,6 +208,93 @@ fn tone(series: &[Option<f32>], planner: &mut FftPlanner<f32>) -> Option<f64> {
     let all: f64 = power.iter().sum();
     let line = power.windows(5).map(|around| around.iter().sum::<f64>()).fold(0.0, f64::max);
     (all > 0.0).then(|| line / all)
+}
+
+/// Neighbouring windows needed for a signal's memory.
+const PAIRS: usize = 500;
+
+/// Correlation of a window's mean level with that of the next.
+fn memory(series: &[Option<f32>]) -> Option<f64> {
+    let pairs: Vec<(f64, f64)> =
+        series.windows(2).filter_map(|pair| Some((f64::from(pair[0]?), f64::from(pair[1]?)))).collect();
+    if pairs.len() < PAIRS {
+        return None;
+    }
+    let n = pairs.len() as f64;
+    let mean = pairs.iter().fold((0.0, 0.0), |sum, (x, y)| (sum.0 + x / n, sum.1 + y / n));
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (x, y) in &pairs {
+        let (x, y) = (x - mean.0, y - mean.1);
+        (xx, yy, xy) = (xx + x * x, yy + y * y, xy + x * y);
+    }
+    // Below a unit of the sketch's scale nothing moves.
+    (xx > n && yy > n).then(|| xy / (xx * yy).sqrt())
+}
+
+/// Starts and stops of a machine on each day on which it ran for an hour; none where it does not say when it runs.
+fn edges<'a>(
+    view: &View<'a>,
+    chain: &'a Chain,
+    (key, source): (SourceKey, &SourceView),
+    (from, to): (usize, usize),
+) -> Vec<&'a Minutes> {
+    if !source.tells_running() {
+        return Vec::new();
+    }
+    let days = view.days[from..=to].iter().filter_map(|day| chain.days.get(&day.index)?.sources.get(&key));
+    days.filter(|day| day.running.count() >= 60).map(|day| &day.edges).collect()
+}
+
+/// Minutes by which a day may lie beside the one it retraces.
+const SHIFT: i64 = 15;
+
+/// See [`Signal::retraced`].
+fn retraced(edges: &[&Minutes]) -> Option<f64> {
+    let every = edges.len().div_ceil(COMPARED).max(1);
+    let moved = edges.iter().filter(|day| day.count() >= 4).copied();
+    let days: Vec<&Minutes> = moved.step_by(every).collect();
+    if days.len() < DAYS {
+        return None;
+    }
+    let near: Vec<Minutes> = days.iter().map(|day| day.around(1)).collect();
+    let share = |one: &Minutes, other: &Minutes| {
+        let at = |shift: i64| {
+            let by = u32::try_from(shift.unsigned_abs()).unwrap_or(0);
+            let moved = if shift < 0 { one.earlier(by) } else { one.later(by) };
+            moved.and(other).count()
+        };
+        let most = (-SHIFT..=SHIFT).map(at).max().unwrap_or(0);
+        f64::from(most) / f64::from(one.count())
+    };
+    let best = |at: usize| {
+        let others = near.iter().enumerate().filter(|(other, _)| *other != at);
+        others.map(|(_, other)| share(days[at], other)).fold(0.0, f64::max)
+    };
+    let mut best: Vec<f64> = (0..days.len()).map(best).collect();
+    best.sort_unstable_by(f64::total_cmp);
+    best.get(best.len() / 2).copied()
+}
+
+/// Days on which a machine ran for an hour, needed to say how it is run.
+const RUN_DAYS: usize = 20;
+
+/// Whether a machine never stops, or nearly all of its starts and stops come at minutes of the day at which it does so
+/// on more than half of all days.
+fn unattended(edges: &[&Minutes]) -> bool {
+    if edges.len() < RUN_DAYS {
+        return false;
+    }
+    let moved = edges.iter().filter(|day| !day.is_empty()).count();
+    if moved * 10 < edges.len() {
+        return true;
+    }
+    let (mut all, mut by_the_clock) = (0, 0);
+    for minute in 0..crate::DAY_MINUTES {
+        let count = edges.iter().filter(|day| day.has(minute)).count();
+        all += count;
+        by_the_clock += if count * 2 > edges.len() { count } else { 0 };
+    }
+    by_the_clock * 10 > all * 8
 }
 
 /// D14: how much entropy, noise and smoothness vary between windows, each against its usual size, the largest of the

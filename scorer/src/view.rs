@@ -191,6 +191,12 @@ impl<'a> View<'a> {
         sources.fold(Minutes::default(), |live, source| live.or(&source.pace.live))
     }
 
+    /// Minutes of day `at` with a key action of a person: seen live, or first and last ones of what was read back with
+    /// a time of day.
+    pub(crate) fn acted(&self, at: usize) -> Minutes {
+        self.days[at].minutes.values().fold(self.live(at), |all, minutes| all.or(minutes))
+    }
+
     /// Whether some machine says when it runs.
     pub(crate) fn knows_running(&self) -> bool {
         self.chains().any(|(_, chain)| chain.sources.iter().any(|(_, view)| view.tells_running()))

@@ -16,7 +16,7 @@ use crate::command::Command;
 use crate::tree;
 
 /// Who may depend on whom among ourselves, in any kind of dependency; `tests` and `xtask` may on all.
-const ROAD: [(&str, &[&str]); 12] = [
+const ROAD: [(&str, &[&str]); 13] = [
     ("proof", &[]),
     ("daemon", &[]),
     ("collectors", &["proof", "daemon"]),
@@ -25,6 +25,7 @@ const ROAD: [(&str, &[&str]); 12] = [
     ("ledger", &["proof"]),
     ("ingester", &["proof", "ledger", "daemon"]),
     ("scorer", &["proof"]),
+    ("forge", &["proof", "scorer"]),
     ("portal", &["proof", "ledger", "scorer", "daemon"]),
     ("server", &["proof", "ledger", "ingester", "scorer", "portal", "daemon"]),
     ("witness", &["proof", "daemon"]),

@@ -208,6 +208,7 @@ impl Chain {
         }
         if let Some(rows) = rows {
             self.use_rows(entry.seq, rows, grade, (day, local(end.max(start), offset).0));
+            self.clock.acted(local(entry.recv_ms, offset).0, live_actions(rows));
         }
         if start >= CLOCK_SET_MS && self.end.is_none_or(|(latest, _)| latest < end) {
             self.end = Some((end, entry.seq));
@@ -396,6 +397,11 @@ impl Chain {
         if decides && key.action.is_key() && observation::is_human(class) {
             let first = i64::from(rows.first_minute[at]).min(crate::DAY_MINUTES - 1);
             let last = (first + i64::from(rows.span_minutes[at])).min(crate::DAY_MINUTES - 1);
+            if last == 0 && key.origin == Origin::Backfill {
+                // A date without a time of day: it says nothing of when.
+                today.dateless = today.dateless.saturating_add(count);
+                return;
+            }
             let minutes = today.actor_minutes.entry(key.actor).or_default();
             minutes.add(first, first + 1);
             minutes.add(last, last + 1);
@@ -405,6 +411,17 @@ impl Chain {
             }
         }
     }
+}
+
+/// People's key actions of these rows that were seen as they were done.
+fn live_actions(rows: &wire::UseRows) -> u64 {
+    let is_live = |at: usize| {
+        let actor = rows.actor.get(at).and_then(|actor| rows.actors.get(*actor as usize));
+        actor.is_some_and(|actor| observation::is_human(lists::actor_class(actor.class)))
+            && rows.action.get(at).is_some_and(|action| lists::action(*action).is_key())
+            && rows.origin.get(at).is_some_and(|origin| lists::origin(*origin) == Origin::Live)
+    };
+    (0..rows.count.len()).filter(|at| is_live(*at)).map(|at| u64::from(rows.count[at])).sum()
 }
 
 /// Things said of one chain that are kept; the oldest go first.

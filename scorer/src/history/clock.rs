@@ -15,7 +15,23 @@ pub(crate) struct Clock {
     before: Option<Before>,
     /// Steps, oldest first.
     pub(crate) steps: Vec<Step>,
+    /// How far it stands ahead of what it showed when the gateway started, ms; negative: it was set back.
+    ahead_ms: i64,
+    /// People's key actions that bear the time of a clock that had been set back, as if they were just done.
+    pub(crate) set_back: Vec<SetBack>,
 }
+
+/// Key actions in one window under a clock that had been set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetBack {
+    /// The local day on which the log received them.
+    pub(crate) received: i64,
+    /// How many.
+    pub(crate) count: u64,
+}
+
+/// A clock set back by less is one that was set right, ms.
+const SET_BACK_MS: i64 = 10 * 60_000;
 
 #[derive(Debug, Clone)]
 struct Before {
@@ -46,7 +62,10 @@ impl Clock {
             mono_end_ms: window.mono_start_ms.saturating_add(window.mono_length_ms.into()),
         };
         let Some(before) = self.before.replace(now) else { return false };
-        let Some(now) = self.before.as_ref().filter(|now| now.boot == before.boot) else { return true };
+        let Some(now) = self.before.as_ref().filter(|now| now.boot == before.boot) else {
+            self.ahead_ms = 0;
+            return true;
+        };
         let wall = now.end_ms.saturating_sub(before.end_ms);
         let mono = i64::try_from(now.mono_end_ms)
             .unwrap_or(i64::MAX)
@@ -58,8 +77,16 @@ impl Clock {
                 self.steps.remove(0);
             }
             self.steps.push(Step { day, seq, by_ms });
+            self.ahead_ms = self.ahead_ms.saturating_add(by_ms);
         }
         false
+    }
+
+    /// Counts actions that were seen live, in the window that was followed last.
+    pub(super) fn acted(&mut self, received: i64, count: u64) {
+        if self.ahead_ms < -SET_BACK_MS && count > 0 && self.set_back.len() < MAX_STEPS {
+            self.set_back.push(SetBack { received, count });
+        }
     }
 }
 
@@ -90,5 +117,20 @@ mod tests {
         assert!(clock.follow(4, 1, &window(2, 9_000_000, 0)), "another boot");
         assert_eq!(clock.steps.iter().map(|step| step.seq).collect::<Vec<_>>(), [3]);
         assert!(clock.steps[0].by_ms < -86_000_000);
+    }
+
+    #[test]
+    fn actions_count_as_dated_back_only_while_the_clock_stands_back() {
+        let mut clock = Clock::default();
+        clock.follow(1, 1, &window(1, 86_400_000, 0));
+        clock.acted(1, 5);
+        clock.follow(2, 0, &window(1, 600_000, 600_000));
+        clock.acted(1, 7);
+        clock.follow(3, 1, &window(1, 87_600_000, 1_200_000));
+        clock.acted(1, 9);
+        clock.follow(4, 0, &window(1, 1_800_000, 1_800_000));
+        clock.follow(5, 0, &window(2, 2_400_000, 0));
+        clock.acted(1, 11);
+        assert_eq!(clock.set_back, [SetBack { received: 1, count: 7 }], "a new boot begins anew");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct AgentDay {
     pub(crate) actor_minutes: BTreeMap<[u8; 8], Minutes>,
     /// The same minutes of what reports production: work orders and production reports.
     pub(crate) production: Minutes,
+    /// People's key actions, read back, that bear a date and no time of day (midnight to the minute).
+    pub(crate) dateless: u64,
     /// What the gateway computed of the day's documents and their order.
     pub(crate) sums: Option<Box<DaySums>>,
     /// Times that the gateway started anew.
@@ -157,6 +159,36 @@ pub(crate) struct Pace {
     pub(crate) lines: (u64, u64),
     /// Minutes with a key action of a person, seen live.
     pub(crate) live: Minutes,
+    /// How late records are first seen.
+    pub(crate) lag: Lag,
+}
+
+/// By how much the times in a log lie behind the moment at which its records are first seen, by window.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lag {
+    /// Windows with a record of a person.
+    pub(crate) windows: u32,
+    /// Of these, such in which half of the records and nearly all of them lie behind by the same whole hours: a clock
+    /// that is read in another time zone than it is written in.
+    pub(crate) whole: u32,
+    /// Sum of those hours.
+    pub(crate) hours: u64,
+}
+
+impl Lag {
+    /// Records may lie this far from the whole hour, s.
+    const NEAR_S: u32 = 300;
+
+    fn take(&mut self, log: &wire::LogRow) {
+        self.windows = self.windows.saturating_add(1);
+        let hours = log.lag_p50_s.saturating_add(1_800) / 3_600;
+        let near = log.lag_p50_s.abs_diff(hours.saturating_mul(3_600)) <= Self::NEAR_S;
+        let together = log.lag_p95_s.abs_diff(log.lag_p50_s) <= 2 * Self::NEAR_S;
+        if (1..=24).contains(&hours) && near && together {
+            self.whole = self.whole.saturating_add(1);
+            self.hours = self.hours.saturating_add(hours.into());
+        }
+    }
 }
 
 impl Wire {
@@ -181,6 +213,9 @@ impl Pace {
         let records = log.classes.iter().filter(of_people).map(|class| u64::from(class.count)).sum();
         self.records = self.records.saturating_add(records);
         self.same_second = self.same_second.saturating_add(u64::from(log.same_second).min(records));
+        if records > 0 {
+            self.lag.take(log);
+        }
         if records >= Self::ENOUGH && log.gap_mean_ms > 0 {
             self.windows = self.windows.saturating_add(1);
             self.even = self.even.saturating_add(u32::from(log.gap_cv_permille < 200));

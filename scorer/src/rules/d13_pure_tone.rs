@@ -5,7 +5,7 @@ use crate::judge::Case;
 
 pub(super) const RULE: Rule = Rule {
     id: "D13",
-    version: 1,
+    version: 2,
     family: Family::Machine,
     name: ("仿真波形", "pure tone"),
     honest: &[("加热等周期性过程", "heating and other periodic processes")],
@@ -20,11 +20,13 @@ fn look(case: &Case<'_>) -> Look {
     if judged.is_empty() {
         return Look::none("有走势的日子不足 10 天", "fewer than ten days with movement");
     }
-    let odd = judged.iter().filter(|(_, value)| *value > LIMIT).count();
+    let odd: Vec<_> = judged.iter().filter(|(_, value)| *value > LIMIT).map(|(signal, _)| *signal).collect();
+    let outcome = super::of_signals(&odd, judged.len());
+    let odd = odd.len();
     let worst = judged.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max);
     let all = judged.len();
-    Look::ask_strongly(
-        odd * 2 > all,
+    Look::new(
+        outcome,
         format!("{all} 个测量值中 {odd} 个几乎是单一波形（最强谱线占比最高 {worst:.2}）"),
         format!("{odd} of {all} measured values are almost one wave (strongest line up to {worst:.2})"),
     )

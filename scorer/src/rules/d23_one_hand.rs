@@ -6,7 +6,7 @@ use crate::metric::day_facts;
 
 pub(super) const RULE: Rule = Rule {
     id: "D23",
-    version: 1,
+    version: 2,
     family: Family::Human,
     name: ("一人包办", "one hand"),
     honest: &[
@@ -42,13 +42,52 @@ fn look(case: &Case<'_>) -> Look {
             turns.seen, turns.expected
         );
     }
-    Look::ask(alone || one_person, zh, en)
+    let (relays, crowded) = relays(case);
+    let in_turns = relays >= 10 && relays * 2 > crowded;
+    if crowded > 0 {
+        zh +=
+            &format!("；{crowded} 天有 4 个以上账号各自多次动作，其中 {relays} 天所有账号依次进行、互不交错");
+        en += &format!(
+            "; on {crowded} days four accounts or more acted repeatedly, on {relays} of them one after the other, never at the same time"
+        );
+    }
+    Look::ask(alone || one_person || in_turns, zh, en)
         .of(all, if one_person { turns.seen / turns.expected } else { share })
         .days(day_facts(
             case,
             |at| !case.view.days[at].acts.is_empty(),
             |at| case.view.days[at].minutes.len() as u64,
         ))
+}
+
+/// Days on which four accounts or more had several minutes with actions, all within four hours, and of these the days on
+/// which no two of them overlap.
+fn relays(case: &Case<'_>) -> (u32, u32) {
+    const ACCOUNTS: usize = 4;
+    const HOURS: i64 = 4;
+    let (mut relays, mut crowded) = (0, 0);
+    for day in &case.view.days[case.from..=case.to] {
+        let mut spans: Vec<(i64, i64)> = day
+            .minutes
+            .values()
+            .filter(|minutes| minutes.count() >= 2)
+            .filter_map(|minutes| {
+                let has = |minute: &i64| minutes.has(*minute);
+                Some(((0..crate::DAY_MINUTES).find(has)?, (0..crate::DAY_MINUTES).rev().find(has)?))
+            })
+            .collect();
+        spans.sort_unstable();
+        let (Some((first, _)), Some(last)) = (spans.first(), spans.iter().map(|(_, last)| *last).max())
+        else {
+            continue;
+        };
+        if spans.len() < ACCOUNTS || last - first > HOURS * 60 {
+            continue;
+        }
+        crowded += 1;
+        relays += u32::from(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0));
+    }
+    (relays, crowded)
 }
 
 /// How often two accounts act within two minutes of each other, on the same days and with days exchanged.

@@ -6,7 +6,7 @@ use crate::metric::day_facts;
 
 pub(super) const RULE: Rule = Rule {
     id: "D24",
-    version: 1,
+    version: 2,
     family: Family::Human,
     name: ("补录", "entered afterwards"),
     honest: &[
@@ -26,13 +26,18 @@ fn look(case: &Case<'_>) -> Look {
         );
     }
     let share = late as f64 * 100.0 / all as f64;
-    Look::ask(
-        share > 30.0,
+    let (mut zh, mut en) = (
         format!("{all} 次关键业务动作中 {late} 次在其日期 3 个工作日之后才出现（{share:.1}%）"),
-        format!("{late} of {all} key actions appeared more than three working days after their date ({share:.1} %)"),
-    )
-    .of(all, share)
-    .days(day_facts(
+        format!(
+            "{late} of {all} key actions appeared more than three working days after their date ({share:.1} %)"
+        ),
+    );
+    let dateless = case.records.dateless;
+    if dateless > 0 {
+        zh += &format!("；补读的动作中 {dateless} 次只有日期、没有时刻");
+        en += &format!("; {dateless} of those read back bear a date and no time of day");
+    }
+    Look::ask(share > 30.0, zh, en).of(all, share).days(day_facts(
         case,
         |at| case.view.days[at].acts.iter().any(|act| act.lag > 3),
         |at| case.view.days[at].acts.iter().filter(|act| act.lag > 3).map(|act| act.count).sum(),

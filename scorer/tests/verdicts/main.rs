@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "the rates found are worth reading")]
 
 mod files;
+mod findings;
 mod look_alikes;
 mod machines;
 mod plant;

@@ -149,6 +149,8 @@ impl Plant {
             let mine: Vec<_> =
                 acts.iter().filter(|act| (minute..minute + 10).contains(&act.minute)).collect();
             let lines = mine.len() as u32;
+            let live = mine.iter().filter(|act| act.origin == Origin::Live && act.days_ago == 0);
+            let events = live.fold(0, |bits, act| bits | 1 << (act.minute - minute));
             let from = self.position;
             self.position += u64::from(lines) * 80;
             let use_rows = (!mine.is_empty()).then(|| rows(day as u32, &mine));
@@ -156,7 +158,14 @@ impl Plant {
                 start_ms,
                 length_ms: 600_000,
                 sources: vec![SourceRow { source: 1, ok: 10, rows: lines, ..Default::default() }],
-                logs: vec![LogRow { source: 1, from, to: self.position, lines, ..Default::default() }],
+                logs: vec![LogRow {
+                    source: 1,
+                    from,
+                    to: self.position,
+                    lines,
+                    events,
+                    ..Default::default()
+                }],
                 use_digest: if mine.is_empty() { Vec::new() } else { vec![1; 32] },
                 ..Window::default()
             };
