@@ -20,7 +20,8 @@ pub enum CalendarDay {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Calendar {
     days: BTreeMap<Date, CalendarDay>,
-    years: BTreeMap<i16, String>,
+    /// Origin of each year's file, and whether it waits for the year's 调休.
+    years: BTreeMap<i16, (String, bool)>,
 }
 
 impl Calendar {
@@ -32,6 +33,11 @@ impl Calendar {
     /// Whether a file for this year was loaded. Where not, a report says that holidays of the year are unknown.
     pub fn knows(&self, year: i16) -> bool {
         self.years.contains_key(&year)
+    }
+
+    /// Whether the file of this year holds the statutory days alone, because 调休 had not been announced.
+    pub fn is_provisional(&self, year: i16) -> bool {
+        self.years.get(&year).is_some_and(|(_, provisional)| *provisional)
     }
 
     /// Adds another calendar's days.
@@ -49,6 +55,9 @@ pub struct CalendarFile {
     pub year: Option<i16>,
     /// Where its days come from.
     pub origin: Option<String>,
+    /// Statutory days alone: the year's 调休 is not announced yet.
+    #[serde(default)]
+    pub provisional: bool,
     /// Holidays, each a name and its days.
     #[serde(default)]
     pub holidays: Vec<HolidayFile>,
@@ -79,7 +88,7 @@ impl CalendarFile {
         let mut calendar = Calendar::default();
         let origin = complaints.text("origin", self.origin);
         let year = complaints.need("year", self.year).unwrap_or_default();
-        calendar.years.insert(year, origin);
+        calendar.years.insert(year, (origin, self.provisional));
         for (at, holiday) in self.holidays.into_iter().enumerate() {
             holiday.check(&format!("holidays[{at}]"), year, &mut calendar, &mut complaints);
         }

@@ -449,11 +449,18 @@ impl<'a> Case<'a> {
         }
         let years: std::collections::BTreeSet<i16> =
             self.view.days[self.from..=self.to].iter().map(|day| day.date.year()).collect();
-        for year in years.into_iter().filter(|year| !calendar.knows(*year)) {
-            notes.push(Text::new(
-                format!("缺少 {year} 年节假日数据，按每周工作日计算"),
-                format!("no calendar of holidays for {year}: the firm's week was used"),
-            ));
+        for year in years {
+            if !calendar.knows(year) {
+                notes.push(Text::new(
+                    format!("缺少 {year} 年节假日数据，按每周工作日计算"),
+                    format!("no calendar of holidays for {year}: the firm's week was used"),
+                ));
+            } else if calendar.is_provisional(year) {
+                notes.push(Text::new(
+                    format!("{year} 年调休安排未录入，只按法定节假日计算"),
+                    format!("the calendar of {year} holds statutory days alone: week-end days that are worked instead (调休) are not in it"),
+                ));
+            }
         }
         notes
     }

@@ -25,11 +25,11 @@ fn every_shipped_profile_is_right_and_says_that_it_is_a_proposal() {
 #[test]
 fn every_shipped_calendar_makes_up_only_on_week_ends() {
     let files = each("calendars");
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 5);
     for (_, text) in files {
         let calendar = toml::from_str::<CalendarFile>(&text).unwrap().check().unwrap();
-        let mut day = jiff::civil::Date::constant(2025, 1, 1);
-        while day.year() < 2027 {
+        let mut day = jiff::civil::Date::constant(2022, 12, 1);
+        while day.year() < 2028 {
             let week_end = day.weekday().to_monday_zero_offset() >= 5;
             if matches!(calendar.day(day), Some(scorer::calendar::CalendarDay::MakeUp(_))) {
                 assert!(week_end, "{day} is a working day anyway");
@@ -37,6 +37,22 @@ fn every_shipped_calendar_makes_up_only_on_week_ends() {
             day = day.tomorrow().unwrap();
         }
     }
+}
+
+#[test]
+fn a_year_whose_swapped_days_are_not_announced_is_said_beside_the_verdict() {
+    let text = |provisional: bool| {
+        format!("year = 2025\norigin = \"proposal\"\nprovisional = {provisional}\nholidays = []\n")
+    };
+    let notes = |provisional: bool| {
+        let calendar = toml::from_str::<CalendarFile>(&text(provisional)).unwrap().check().unwrap();
+        let plant = crate::plant::run(1, 2, |_| 3.0);
+        let (project, profile) = (&plant.project, crate::plant::neutral());
+        let as_of_ms = 1_748_100_000_000;
+        let verdict = scorer::assess(project, &profile, &calendar, &plant.history, as_of_ms);
+        verdict.notes.iter().any(|note| note.zh.contains("调休"))
+    };
+    assert!(notes(true) && !notes(false));
 }
 
 #[test]

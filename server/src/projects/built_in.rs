@@ -9,6 +9,9 @@ pub(super) const PROFILES: &[(&str, &str)] = &[
 ];
 
 pub(super) const CALENDARS: &[(&str, &str)] = &[
+    ("cn-2023", include_str!("../../../config/calendars/cn-2023.toml")),
+    ("cn-2024", include_str!("../../../config/calendars/cn-2024.toml")),
     ("cn-2025", include_str!("../../../config/calendars/cn-2025.toml")),
     ("cn-2026", include_str!("../../../config/calendars/cn-2026.toml")),
+    ("cn-2027", include_str!("../../../config/calendars/cn-2027.toml")),
 ];
