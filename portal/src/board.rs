@@ -19,7 +19,8 @@ use daemon::Clock;
 use jiff::civil::Date;
 use ledger::{Agent, Entry, LedgerError, Read, Readers, Receipted, RefusalCount, Resource};
 use proof::{AgentId, Deed, EntryId, Words};
-use scorer::{Calendar, Profile, Project, assess};
+use scorer::cross::Firm as Compared;
+use scorer::{Calendar, Cross, Profile, Project, assess_among};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -57,6 +58,9 @@ struct Folded {
     firms: BTreeMap<String, Fold>,
     /// The local day each firm was last scored on.
     scored: BTreeMap<String, Option<Date>>,
+    /// All firms compared with each other, and the day on which they were.
+    cross: Cross,
+    compared: Option<Date>,
 }
 
 /// What readers see.
@@ -150,11 +154,9 @@ impl Board {
         let before = self.shown.read().unwrap_or_else(PoisonError::into_inner).firms.clone();
         let mut firms = BTreeMap::new();
         let mut scored = 0;
+        self.compare(folded, now_ms);
         for (project, profile) in &self.plan.projects {
-            let fold = folded
-                .firms
-                .entry(project.id.clone())
-                .or_insert_with(|| Fold::new(project.utc_offset_minutes));
+            let Some(fold) = folded.firms.get(&project.id) else { continue };
             let today = figures::date(now_ms, project.utc_offset_minutes);
             let due = touched.contains(&project.id) || folded.scored.get(&project.id) != Some(&today);
             let old = before.get(&project.id);
@@ -162,7 +164,8 @@ impl Board {
                 Some(old) if !due => old.assessment.clone(),
                 Some(_) | None => {
                     folded.scored.insert(project.id.clone(), today);
-                    let assess = || assess(project, profile, &self.plan.calendar, fold.history(), now_ms);
+                    let (calendar, cross) = (&self.plan.calendar, Some(&folded.cross));
+                    let assess = || assess_among(project, profile, calendar, fold.history(), now_ms, cross);
                     match unharmed(assess) {
                         Ok(assessment) => {
                             scored += 1;
@@ -215,6 +218,33 @@ impl Board {
         shown.log.checkpoint = checkpoint.note;
         shown.ready = true;
         Ok(scored)
+    }
+
+    /// Compares all firms with each other, once a day: on that day each is scored again anyway.
+    fn compare(&self, folded: &mut Folded, now_ms: i64) {
+        for (project, _) in &self.plan.projects {
+            let fold = || Fold::new(project.utc_offset_minutes);
+            folded.firms.entry(project.id.clone()).or_insert_with(fold);
+        }
+        let offset = self.plan.projects.first().map_or(0, |(project, _)| project.utc_offset_minutes);
+        let today = figures::date(now_ms, offset);
+        if folded.compared.is_some() && folded.compared == today {
+            return;
+        }
+        let firms: Vec<Compared<'_>> = self
+            .plan
+            .projects
+            .iter()
+            .filter_map(|(project, profile)| {
+                let history = folded.firms.get(&project.id)?.history();
+                Some(Compared { project, profile, history })
+            })
+            .collect();
+        match unharmed(|| Cross::compare(&firms, &self.plan.calendar, now_ms)) {
+            Ok(cross) => folded.cross = cross,
+            Err(reason) => error!(reason, "firms not compared"),
+        }
+        folded.compared = today;
     }
 
     fn look<T>(&self, at: impl FnOnce(&Shown) -> T) -> Result<T, SourceError> {

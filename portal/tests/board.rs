@@ -45,6 +45,11 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_beside(&[])
+}
+
+/// With other firms, which have no gateway yet.
+fn bench_beside(others: &[&str]) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let (key, _) = LogKey::from_seed("log.example/inuse", &[7; 32]).unwrap();
@@ -61,7 +66,12 @@ fn bench() -> Bench {
     let profile = toml::from_str::<ProfileFile>(text).unwrap().check("neutral").unwrap();
     let project = madeup::firms::project("hengtong", "恒通", "Hengtong", "城东区", agent);
     let clock = Arc::new(Standing(AtomicI64::new(madeup::day_ms(date(2026, 3, 4)) + 3_600_000)));
-    let plan = Plan { projects: vec![(project, profile)], calendar: Calendar::default(), verifier_key };
+    let mut projects = vec![(project, profile.clone())];
+    for id in others {
+        let project = madeup::firms::project(id, id, id, "城东区", AgentId([0x11; 16]));
+        projects.push((project, profile.clone()));
+    }
+    let plan = Plan { projects, calendar: Calendar::default(), verifier_key };
     let board = Board::new(Readers::open(&path, 2).unwrap(), Arc::clone(&clock) as Arc<dyn Clock>, plan);
     Bench { store, board, clock, agent, entries: madeup::windows::chain(agent, &signing), _folder: folder }
 }
@@ -73,6 +83,18 @@ fn nothing_is_shown_before_the_ledger_was_read() {
     assert_eq!(bench.board.refresh().unwrap(), 1);
     assert_eq!(bench.board.firm("hengtong").unwrap().unwrap().chain.windows, 0);
     assert!(bench.board.firm("nobody").unwrap().is_none());
+}
+
+#[test]
+fn firms_of_one_ledger_are_compared_with_each_other_and_one_alone_is_not() {
+    let d33 = |others: &[&str]| {
+        let bench = bench_beside(others);
+        bench.board.refresh().unwrap();
+        let firm = bench.board.firm("hengtong").unwrap().unwrap();
+        firm.assessment.findings.iter().find(|finding| finding.id == "D33").unwrap().outcome
+    };
+    assert_eq!(d33(&[]), scorer::Outcome::NotComputable);
+    assert_eq!(d33(&["another"]), scorer::Outcome::Clear);
 }
 
 #[test]
