@@ -30,11 +30,13 @@ pub(crate) struct Signal {
     pub(crate) memory: Option<f64>,
     /// Its texture.
     pub(crate) texture: Texture,
-    /// D12: its machine starts and stops at nearly the same minutes as on another day: over days, the median of the
-    /// largest share of starts and stops that another day has too, a quarter of an hour of shift allowed. `None` below
-    /// ten days with four of them, and where no signal of the machine is nearly another day's.
+    /// D12: its machine starts and stops at the minutes of one other day, and not at those of most: over days, the
+    /// median of by how much the largest share of starts and stops that another day has too (a quarter of an hour of
+    /// shift allowed) exceeds the usual share. `None` below ten days with four of them, and where no signal of the
+    /// machine is nearly another day's. A machine that is run by the clock has the same minutes on all days.
     pub(crate) retraced: Option<f64>,
-    /// Its machine runs as nobody's does: it never stops, or starts and stops at the same minutes every day.
+    /// Its machine runs as nobody's does - it never stops, or starts and stops at the same minutes every day - and its
+    /// device answers with almost no spread. Either alone is honest: ovens run by timers, furnaces for weeks.
     pub(crate) unattended: bool,
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn signals(view: &View<'_>, from: usize, to: usize) -> Vec<Signal> {
     for (_, chain) in view.chains() {
         for (key, source) in chain.sources.iter().filter(|(_, source)| !source.is_log()) {
             let edges = edges(view, chain, (key, source), (from, to));
-            let unattended = unattended(&edges);
+            let unattended = unattended(&edges) && answers_alike(view, chain, key, (from, to));
             let first = signals.len();
             for point in &source.measures {
                 let signal = signal(view, chain, (key, source), *point, (from, to), &mut planner);
@@ -231,6 +233,16 @@ fn memory(series: &[Option<f32>]) -> Option<f64> {
     (xx > n && yy > n).then(|| xy / (xx * yy).sqrt())
 }
 
+/// Windows with response times needed to say how a device answers.
+const ANSWERS: u32 = 500;
+
+/// Whether a device answers with almost no spread in nearly all windows, as a program beside the gateway does: rule D17.
+fn answers_alike(view: &View<'_>, chain: &Chain, key: SourceKey, (from, to): (usize, usize)) -> bool {
+    let days = view.days[from..=to].iter().filter_map(|day| chain.days.get(&day.index)?.sources.get(&key));
+    let (windows, still) = days.fold((0, 0), |sum, day| (sum.0 + day.wire.windows, sum.1 + day.wire.still));
+    windows >= ANSWERS && u64::from(still) * 10 > u64::from(windows) * 9
+}
+
 /// Starts and stops of a machine on each day on which it ran for an hour; none where it does not say when it runs.
 fn edges<'a>(
     view: &View<'a>,
@@ -266,13 +278,15 @@ fn retraced(edges: &[&Minutes]) -> Option<f64> {
         let most = (-SHIFT..=SHIFT).map(at).max().unwrap_or(0);
         f64::from(most) / f64::from(one.count())
     };
-    let best = |at: usize| {
+    let contrast = |at: usize| {
         let others = near.iter().enumerate().filter(|(other, _)| *other != at);
-        others.map(|(_, other)| share(days[at], other)).fold(0.0, f64::max)
+        let mut shares: Vec<f64> = others.map(|(_, other)| share(days[at], other)).collect();
+        shares.sort_unstable_by(f64::total_cmp);
+        shares.last().copied().unwrap_or(0.0) - shares.get(shares.len() / 2).copied().unwrap_or(0.0)
     };
-    let mut best: Vec<f64> = (0..days.len()).map(best).collect();
-    best.sort_unstable_by(f64::total_cmp);
-    best.get(best.len() / 2).copied()
+    let mut contrasts: Vec<f64> = (0..days.len()).map(contrast).collect();
+    contrasts.sort_unstable_by(f64::total_cmp);
+    contrasts.get(contrasts.len() / 2).copied()
 }
 
 /// Days on which a machine ran for an hour, needed to say how it is run.

@@ -6,11 +6,15 @@ use serde_json::Value;
 use crate::command::Command;
 
 /// Part of a firm's name, how its headline must read, and the risk flag it must carry, if any.
-const EXPECTED: [(&str, &str, Option<&str>); 3] = [
+const EXPECTED: [(&str, &str, Option<&str>); 6] = [
     ("示范", "真实在用", None),
     ("样例", "建而不用", None),
     // A month of play-acting may pass any use level: what gives it away is the flag beside it.
     ("演示", "", Some("R3")),
+    // Honest look-alikes: a late go-live, a small firm, a seasonal stop.
+    ("试例", "数据不足", None),
+    ("假设", "真实在用", None),
+    ("季节", "真实在用", None),
 ];
 
 /// `cargo demo -- --once --json`.
@@ -92,6 +96,9 @@ mod tests {
             line("江门市示范电机有限公司", "真实在用", "U3", ""),
             line("江门市样例五金制品有限公司", "建而不用", "U1", ""),
             line("江门市演示包装有限公司", "数据不足", "U0", r#""R3""#),
+            line("江门市试例金属有限公司", "数据不足", "U0", ""),
+            line("江门市假设食品有限公司", "真实在用", "U3", ""),
+            line("江门市季节纺织有限公司", "真实在用", "U3", ""),
         ]
     }
 
@@ -113,6 +120,14 @@ mod tests {
         let mut lines = good();
         lines[2] = line("江门市演示包装有限公司", "真实在用", "U3", "");
         assert!(check(&lines).unwrap_err().to_string().contains("R3"));
+    }
+
+    #[test]
+    fn an_honest_firm_with_a_flag_fails() {
+        let mut lines = good();
+        lines[4] = line("江门市假设食品有限公司", "真实在用", "U3", r#""R2""#);
+        let error = check(&lines).unwrap_err().to_string();
+        assert!(error.contains("假设") && error.contains("R2"), "{error}");
     }
 
     #[test]
