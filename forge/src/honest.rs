@@ -12,7 +12,7 @@ use crate::office::{Custom, Office, Reporting};
 use crate::plan::{Plan, shift};
 
 /// Honest classes, by name and what is odd about them.
-pub const CLASSES: [(&str, &str); 15] = [
+pub const CLASSES: [(&str, &str); 16] = [
     ("ordinary", "one shift, people report what machines made"),
     ("night-shift", "two shifts of twelve hours"),
     ("shift-end", "all is keyed in at the end of the shift"),
@@ -27,6 +27,10 @@ pub const CLASSES: [(&str, &str); 15] = [
     ("month-end", "vouchers come in the last days of the month, into the night"),
     ("migration", "thousands of old papers are brought in one night"),
     ("fixed-cycle", "machines repeat one programme for weeks, and coarse meters show it"),
+    (
+        "oven",
+        "timers switch ovens on and off, controllers keep them warm, all is keyed in at the end of the shift",
+    ),
     ("upgrade", "the old system goes on, and what is new beside it is used"),
 ];
 
@@ -74,6 +78,7 @@ impl Firm {
             rests: dice.chance(0.8),
             through: false,
             fixed: false,
+            oven: false,
         };
         Self {
             class,
@@ -107,7 +112,11 @@ impl Firm {
         let minutes = plan.minutes();
         let habit = self.habit;
         let mut dice = self.dice.fork();
-        let machines = (0..self.machines).map(|_| Machine::honest(&mut dice, &minutes, habit)).collect();
+        let machine = |_| match habit.oven {
+            true => Machine::oven(&mut dice, &minutes),
+            false => Machine::honest(&mut dice, &minutes, habit),
+        };
+        let machines = (0..self.machines).map(machine).collect();
         (plan, machines)
     }
 
@@ -271,6 +280,10 @@ pub fn honest(class: &str, seed: u64) -> Option<Factory> {
             if dice.chance(0.5) {
                 firm.custom.reporting = Reporting::ShiftEnd;
             }
+        }
+        "oven" => {
+            firm.habit.oven = true;
+            firm.custom.reporting = Reporting::ShiftEnd;
         }
         "month-end" => {
             firm.custom.closing = 8.0 + dice.unit() * 12.0;

@@ -35,6 +35,8 @@ pub(crate) struct Habit {
     pub(crate) through: bool,
     /// Repeats one programme, the same for weeks: injection moulding, presses.
     pub(crate) fixed: bool,
+    /// An oven under a timer and a controller.
+    pub(crate) oven: bool,
 }
 
 impl Machine {
@@ -122,6 +124,30 @@ impl Machine {
             self.power[at] = grained(power, grain);
             self.heat[at] = grained(heat, warm_grain);
         }
+    }
+
+    /// An oven that a timer switches: it runs when it is planned to, to the minute, and a controller keeps it warm.
+    pub(crate) fn oven(dice: &mut Dice, planned: &[bool]) -> Self {
+        let mut machine = Self::idle(dice, planned.len());
+        let (target, reach) = (90.0 + dice.unit() * 150.0, 2.0 + dice.unit() * 4.0);
+        let (rated, inertia) = (6.0 + dice.unit() * 30.0, 15.0 + dice.unit() * 40.0);
+        let grain = *dice.pick(&[0.1, 0.5, 1.0]);
+        let (mut heat, mut on) = (24.0, false);
+        // A batch is in it for an hour or two.
+        let batch = dice.between(45, 150) as usize;
+        for (at, planned) in planned.iter().enumerate() {
+            machine.running[at] = *planned;
+            on = *planned && if on { heat < target + reach } else { heat < target - reach };
+            let aim = if on { target * 1.6 } else { 24.0 };
+            heat += (aim - heat) / inertia + dice.normal(0.0, 0.08);
+            machine.heat[at] = grained(heat, grain);
+            let drawn = if on { rated + dice.normal(0.0, 0.05) } else { 0.4 };
+            machine.power[at] = if *planned { grained(drawn, 0.1) } else { 0.0 };
+            if *planned && at % batch == 0 {
+                machine.done.push(at);
+            }
+        }
+        machine
     }
 
     /// What meters show of a machine that repeats one programme: a cycle of some minutes, the same level for a week or
